@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The crypto contract: expand a key, seal a burst, open a burst. One file per backend fulfils it
+ * (ipsec_mb.c, openssl.c); nothing here knows packets, SAs or DPDK ports.
+ *
+ * An operation works in place on contiguous memory:
+ *
+ *   AEAD         auth/auth_len is the additional data (SPI and sequence number, 8 or 12 bytes),
+ *                text/text_len what is encrypted, iv the 12-byte nonce (salt and wire IV).
+ *   CBC + HMAC   auth/auth_len are the bytes under the ICV: SPI through ciphertext, and with ESN
+ *                the 4 bytes of high sequence half that the caller put behind the ciphertext.
+ *                open: text is the ciphertext and iv the 16-byte wire IV.
+ *                seal: text starts AT the wire IV field, into which the caller wrote a value
+ *                unique for the key, and iv is zero. Its encryption becomes the wire IV: an
+ *                unpredictable IV by the first method of NIST SP 800-38A appendix C.
+ *
+ * seal writes the ICV to `icv` once all input of that operation was read, so `icv` may overlay
+ * the high sequence half. open compares in constant time with the ICV at `icv` (which the caller
+ * saved elsewhere when it put the high half in its place) and sets `ok`; the text of an operation
+ * that is not ok is garbage or untouched, never to be looked at.
+ */
+#pragma once
+
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reason.h"
+#include "suite.h"
+
+enum crypto_backend {
+	CRYPTO_IPSEC_MB, /* Intel IPsec-MB: the fast one */
+	CRYPTO_OPENSSL,	 /* OpenSSL libcrypto: the reference and the fallback */
+	CRYPTO_BACKENDS,
+};
+
+struct crypto_op {
+	const void *key;     /* expanded by crypto_key_expand() of the same backend */
+	uint8_t *text;
+	const uint8_t *auth;
+	uint8_t *icv;
+	uint32_t text_len;   /* bytes; CBC: a multiple of 16 */
+	uint32_t auth_len;   /* bytes */
+	uint8_t suite;	     /* number in crypto_suites[] */
+	uint8_t ok;	     /* open: 1 where the ICV was right; seal: always 1 */
+	uint8_t scratch[22]; /* the caller's: AAD with ESN, or a saved ICV */
+	uint8_t iv[16];
+};
+
+/* What one thread needs to run operations. Belongs to that thread. */
+struct crypto_ctx;
+
+/* A context of the backend, or NULL with the reason. Free with crypto_ctx_free(). */
+struct crypto_ctx *crypto_ctx_new(enum crypto_backend backend, struct reason *why);
+void crypto_ctx_free(struct crypto_ctx *ctx);
+
+/* "ipsec-mb" or "openssl"; and the reverse, or -EINVAL. */
+const char *crypto_backend_name(enum crypto_backend backend);
+int crypto_backend_by_name(const char *name);
+
+/* Bytes of an expanded key, a multiple of 64. 0 where the backend cannot do the suite. */
+size_t crypto_key_size(const struct crypto_ctx *ctx, unsigned int suite);
+
+/*
+ * Expands key material into `expanded` (crypto_key_size() bytes, 64-byte aligned), which any
+ * context of the same backend may then use, on any thread. `key` has key_len bytes, without
+ * salt; `auth_key` auth_key_len bytes or NULL. The caller zeroizes `expanded` in the end.
+ */
+void crypto_key_expand(struct crypto_ctx *ctx, unsigned int suite, const uint8_t *key,
+		       const uint8_t *auth_key, void *expanded);
+
+/* Seals, or opens, operations of any mix of suites. All are finished on return. */
+void crypto_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n);
+void crypto_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n);
+
+/*
+ * Known-answer tests of every suite on one backend, both directions, a flipped bit included.
+ * 0, or -EIO with the suite that failed in the reason: do not use that backend then.
+ */
+int crypto_self_test(struct crypto_ctx *ctx, struct reason *why);
+
+/* Overwrites a secret; never optimised away. */
+void crypto_zeroize(void *secret, size_t len);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration file (YAML), validated: docs/configuration.md is its reference. Syntax and schema
+ * errors name file, line and key (libcyaml); what only sense can tell (a duplicate name, a bad
+ * address) names the key's path. Both say what was expected.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/reason.h"
+
+enum config_polling { POLLING_ADAPTIVE, POLLING_BUSY };
+enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
+enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
+
+struct config_workers {
+	unsigned int *cores; /* CPU numbers, one worker each */
+	unsigned int cores_count;
+	enum config_polling polling;
+};
+
+/* What an untagged port and an 802.1Q sub-port have in common: an interface of the gateway. */
+struct config_vlan {
+	char *name;
+	uint16_t id;	      /* 802.1Q, 1 to 4094 */
+	enum config_side side;
+	uint16_t mtu;	      /* of IP packets; default the port's */
+	char *host_interface; /* name of the TAP; default the name */
+	uint32_t tenant;      /* if_id, 0 none */
+	uint32_t table;	      /* kernel routing table, default 254 (main) */
+};
+
+struct config_port {
+	char *name;
+	char *device; /* DPDK device arguments ("net_af_packet0,iface=veth0") or a PCI address */
+	enum config_side side;
+	uint16_t mtu; /* default 1500 */
+	char *host_interface;
+	uint32_t tenant, table;
+	struct config_vlan *vlans;
+	unsigned int vlans_count;
+};
+
+struct config_route {
+	char *prefix; /* "10.2.0.0/16", "2001:db8::/32" */
+	char *via;    /* gateway, or NULL: on link */
+	char *port;   /* port or sub-port; NULL for a blackhole */
+	uint32_t table;
+};
+
+struct config_neighbour {
+	char *address, *mac, *port;
+};
+
+struct config {
+	struct config_workers workers;
+	struct config_port *ports;
+	unsigned int ports_count;
+	struct config_route *routes;
+	unsigned int routes_count;
+	struct config_neighbour *neighbours;
+	unsigned int neighbours_count;
+	struct {
+		uint32_t max_sas;	/* default 16384 */
+		uint32_t replay_window; /* least window of an inbound SA, default 992 */
+	} sad;
+	struct {
+		uint32_t max_policies;	  /* default 16384 */
+		enum config_no_match no_match; /* default discard */
+	} spd;
+	struct {
+		char *backend; /* "ipsec-mb" (default) or "openssl" */
+	} crypto;
+	struct {
+		char *xfrm;  /* default /run/sealane/xfrm.sock */
+		char *show;  /* default /run/sealane/show.sock */
+		char *group; /* may use them beside root; default none */
+	} sockets;
+	struct {
+		char *level;  /* "error", "warning", "notice" (default), "info", "debug" */
+		char *target; /* "stderr" (default), "syslog" or a file's path */
+	} log;
+};
+
+/*
+ * Reads and checks `path`. NULL after every error found was written to stderr, one a line. Free
+ * with config_free().
+ */
+struct config *config_load(const char *path);
+void config_free(struct config *config);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The data plane as a whole: what all its parts share. main.c makes it in the order of
+ * dataplane_start()'s list and ends it in the reverse.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <rte_mempool.h>
+
+#include "config.h"
+#include "crypto/crypto.h"
+#include "fib.h"
+#include "iface.h"
+#include "neigh.h"
+#include "port.h"
+#include "sadb/reclaim.h"
+#include "sadb/sad.h"
+#include "sadb/spd.h"
+
+#define WORKERS_MAX 32
+
+struct worker;
+struct host;
+struct waiting;
+
+struct dataplane {
+	const struct config *config;
+	struct reclaim *reclaim; /* workers are its threads, by worker number */
+	struct sad *sad;
+	struct spd *spd;
+	struct fib *fib;
+	struct neigh_table *neighs;
+	struct rte_mempool *pool;
+	enum crypto_backend backend;
+
+	struct port ports[PORTS_MAX];
+	unsigned int ports_count;
+	struct iface ifaces[IFACES_MAX];
+	unsigned int ifaces_count;
+	struct worker *workers[WORKERS_MAX];
+	unsigned int workers_count;
+
+	struct host *host;	 /* the helper thread of the TAPs */
+	struct waiting *waiting; /* packets without a neighbour, see waiting.h */
+	struct rte_ring *acquires; /* struct acquire, from workers to the control thread */
+	_Atomic bool stop;
+};
+
+/* A worker's request for an SA: the flow that found none. */
+struct acquire {
+	uint32_t policy_index;
+	struct flow flow;
+};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the stages know of a packet beyond its bytes: one cache line in the mbuf's private area.
+ * From `classify` on, an mbuf's data begins at the IP header; the Ethernet header of a received
+ * frame stays untouched in the headroom until decapsulation.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "sadb/addr.h"
+#include "sadb/sa.h"
+
+#define BURST_MAX 64
+
+/* Headroom that the engine's pools give: outer IPv6, UDP, ESP and IV, Ethernet and 802.1Q. */
+#define PACKET_HEADROOM RTE_PKTMBUF_HEADROOM
+/* Tailroom that sealing may need: padding to 16, pad length, next header, ICV. */
+#define PACKET_TAILROOM 64
+
+/* Where a packet that waited or changed workers goes on. It carries no SA pointer then. */
+enum resume {
+	RESUME_CLASSIFY,   /* an Ethernet frame, as if received on `in` */
+	RESUME_SPD_LOOKUP, /* clear, on its way out of an unprotected interface */
+	RESUME_ADJACENCY,  /* next hop to be found (again) */
+	RESUME_TX,	   /* a finished frame for `out` */
+};
+
+/* packet.flags */
+#define PACKET_FROM_HOST (1u << 0)  /* the kernel sent it: no TTL decrement, L2 header known */
+#define PACKET_DECRYPTED (1u << 1)  /* came out of `sa_spi`'s SA */
+#define PACKET_SEALED (1u << 2)	    /* ESP of ours: exempt from outbound policy */
+#define PACKET_ICMP_ERROR (1u << 3) /* made here, never answered with another error */
+#define PACKET_LOCAL (1u << 4)	    /* for the host itself */
+#define PACKET_UDP_ENCAP (1u << 5)  /* ESP in UDP */
+#define PACKET_FORWARDED (1u << 6)  /* TTL decremented */
+#define PACKET_L4_PARTIAL (1u << 7) /* L4 checksum covers only the pseudo-header */
+
+struct policy;
+struct nexthop;
+
+struct packet {
+	uint16_t in, out;   /* iface numbers; IFACE_NONE where there is none */
+	uint16_t flags;	    /* PACKET_* */
+	uint8_t family;	    /* FAMILY_V4, FAMILY_V6 */
+	uint8_t proto;	    /* of the payload, behind IPv6 extension headers */
+	uint16_t l4_off;    /* from the IP header; behind IPv6 extension headers */
+	uint8_t resume;	    /* enum resume */
+	uint8_t fragment;   /* 0 whole, 1 first fragment, 2 later fragment */
+	uint32_t if_id;	    /* tenant */
+	uint32_t flow_hash; /* of addresses, protocol and ports; filled by classify */
+	uint32_t l2_len;    /* bytes of L2 header in front, as received */
+	uint64_t seq;	    /* of the SA below, 64 bits */
+	struct sa *sa;	    /* valid within one poll; NULL when the packet waits */
+	struct policy *policy; /* of spd_lookup, within one poll */
+	const struct nexthop *nh; /* of route, within one poll */
+	uint64_t reserved;
+};
+
+static_assert(sizeof(struct packet) == 64, "one line");
+
+static inline struct packet *
+packet(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+/* Packets that walk together. A stage compacts the burst as packets leave it. */
+struct burst {
+	uint16_t n;
+	struct rte_mbuf *m[BURST_MAX];
+};
+
+static inline bool
+burst_full(const struct burst *b)
+{
+	return b->n == BURST_MAX;
+}
+
+static inline void
+burst_add(struct burst *b, struct rte_mbuf *m)
+{
+	b->m[b->n++] = m;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stages, in the order of the two walks. A stage takes a burst and leaves in it the packets
+ * that go on to the next stage of its list; the rest it dropped, punted, consumed, handed over or
+ * moved to another list's burst. walk.c holds the lists.
+ */
+#pragma once
+
+#include "packet.h"
+
+struct worker;
+
+typedef void stage_fn(struct worker *w, struct burst *b);
+
+/* Runs a burst of received frames (data at the Ethernet header) through the walks. */
+void walk(struct worker *w, struct burst *frames);
+/* Runs a burst from a worker's inbox: each packet goes on where packet.resume says. */
+void walk_resume(struct worker *w, struct burst *b);
+
+stage_fn classify;     /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
+
+stage_fn sad_stage;    /* sad_lookup: the SA of an inbound packet */
+stage_fn replay_stage; /* replay_check: before any crypto */
+stage_fn crypto_open_stage;
+stage_fn replay_commit;
+stage_fn esp_decap;    /* trailer, padding, inner header; joins `clear` */
+
+stage_fn route;	       /* next hop of the destination; recognises packets for the host */
+stage_fn spd_check;    /* inbound policy: decrypted packets, and clear ones from the unprotected side */
+stage_fn forward;      /* TTL; punts; direction is decided here, by the interface out */
+
+stage_fn spd_stage;    /* spd_lookup: protect, bypass, discard */
+stage_fn pmtu;	       /* fits the packet into the way: fragments, or answers too-big */
+stage_fn seq_reserve;  /* numbers for runs of packets of one SA; other owners' packets go there */
+stage_fn esp_encap;    /* trailer, ESP header, outer header */
+stage_fn crypto_seal_stage;
+
+stage_fn adjacency;    /* outer route where sealed, neighbour, Ethernet header */
+stage_fn tx;	       /* to the port's queue, or its owner */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: a poll-mode thread that carries bursts through the two walks (walk.c). Everything
+ * in struct worker belongs to that thread; the control thread reads the counters.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <rte_ring.h>
+
+#include "crypto/crypto.h"
+#include "dataplane.h"
+#include "drop.h"
+#include "packet.h"
+
+#define INBOX_SIZE 4096
+
+/*
+ * received + made + resumed = forwarded + punted + consumed + held + sum of drops, summed over all
+ * workers, whenever no packet is under way. `held` and `resumed` bracket the time that a packet
+ * waits for a neighbour or in another worker's inbox.
+ */
+struct worker_counters {
+	uint64_t received;  /* from ports and from the host */
+	uint64_t made;	    /* here: fragments beyond the first, ICMP errors, split segments */
+	uint64_t forwarded; /* sent out of a port */
+	uint64_t punted;    /* to the host */
+	uint64_t consumed;  /* ended here as they should: keepalives, dummy packets */
+	uint64_t held, resumed;
+	uint64_t drops[DROP_COUNT];
+	uint64_t sealed, opened; /* packets through crypto, of those above */
+	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
+	struct {
+		uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, punted, from_host;
+	} iface[IFACES_MAX];
+	uint64_t polls, busy_polls; /* turns of the loop; those that found packets */
+	uint64_t busy_cycles, idle_cycles, sleeps;
+};
+
+struct rate_limit { /* a token bucket, see rate_limit.h */
+	uint64_t tokens, refilled;
+};
+
+struct worker {
+	struct dataplane *dp;
+	unsigned int id;    /* 0 to workers - 1: its queue number and its QSBR thread */
+	unsigned int lcore;
+	struct crypto_ctx *crypto;
+	struct rte_ring *inbox; /* mbufs that resume here: from workers, host and control thread */
+	uint64_t now;	    /* wall-clock seconds, read once a poll */
+	uint64_t tsc;	    /* rte_rdtsc(), read once a poll */
+	uint32_t ipv4_id;   /* next value of this worker's block */
+
+	/* Between the lists of stages (walk.c). At most one poll's packets each. */
+	struct burst inbound;  /* ESP for us, at sad_lookup */
+	struct burst clear;    /* at route: received clear or decrypted */
+	struct burst outbound; /* about to leave by an unprotected interface, at spd_lookup */
+	struct burst leaving;  /* at adjacency */
+	struct burst errors;   /* ICMP errors made here, at route, after this burst */
+
+	struct crypto_op ops[BURST_MAX]; /* of the burst in the crypto stages */
+	struct rte_mbuf *tx[PORTS_MAX][BURST_MAX]; /* frames for each port */
+	uint16_t tx_count[PORTS_MAX];
+	struct rate_limit icmp_rate, acquire_rate;
+	struct worker_counters count;
+};
+
+/* Starts a worker on each configured core. All or nothing. Control thread. */
+int workers_start(struct dataplane *dp, struct reason *why);
+void workers_stop(struct dataplane *dp); /* waits for them, frees what their inboxes hold */
+
+/* Sums the counters of all workers. Control thread; a snapshot, not a barrier. */
+void workers_sum(const struct dataplane *dp, struct worker_counters *sum);
+
+/* ---- the ways in which a packet leaves the line; on the worker's own thread ---- */
+
+void packet_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason);
+void packet_consume(struct worker *w, struct rte_mbuf *m);
+
+/* To the host: the mbuf's data begins at the IP header (or `l2` says it has its L2 header). */
+void packet_punt(struct worker *w, struct rte_mbuf *m);
+
+/* To another worker's inbox; clears the SA pointer. Drops as `handover` when it is full. */
+void packet_handover(struct worker *w, struct rte_mbuf *m, unsigned int to, enum resume resume);
+
+/* To the queue of packets that wait for a neighbour (waiting.h). */
+void packet_wait(struct worker *w, struct rte_mbuf *m);

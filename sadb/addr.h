@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* IP addresses, prefixes and traffic selectors, with the layout of the kernel's xfrm_address_t. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <rte_byteorder.h>
+
+#define FAMILY_V4 4 /* families are written as IP versions, in one byte */
+#define FAMILY_V6 6
+
+/* An IPv4 address stands in the first four bytes and the rest is zero. */
+union ip_addr {
+	rte_be32_t v4;
+	uint8_t bytes[16];
+	uint64_t u64[2];
+};
+
+static inline bool
+ip_addr_equal(const union ip_addr *a, const union ip_addr *b)
+{
+	return ((a->u64[0] ^ b->u64[0]) | (a->u64[1] ^ b->u64[1])) == 0;
+}
+
+static inline bool
+ip_addr_is_any(const union ip_addr *a)
+{
+	return (a->u64[0] | a->u64[1]) == 0;
+}
+
+/* The address with everything behind the first `len` bits cleared. IPv4: len at most 32. */
+static inline union ip_addr
+ip_addr_mask(const union ip_addr *a, unsigned int len)
+{
+	uint64_t hi = len >= 64 ? UINT64_MAX : ~(UINT64_MAX >> len);
+	uint64_t lo = len <= 64 ? 0 : len >= 128 ? UINT64_MAX : ~(UINT64_MAX >> (len - 64));
+	union ip_addr r;
+
+	r.u64[0] = a->u64[0] & rte_cpu_to_be_64(hi);
+	r.u64[1] = a->u64[1] & rte_cpu_to_be_64(lo);
+	return r;
+}
+
+/* What a policy or an SA applies to (RFC 4301 section 4.4.1.1), as the kernel writes it. */
+struct selector {
+	union ip_addr src, dst; /* masked to their prefix */
+	uint8_t src_len, dst_len; /* prefix bits */
+	uint8_t family;	  /* FAMILY_V4, FAMILY_V6, or 0 for a selector that matches both */
+	uint8_t proto;	  /* IP protocol, 0 any */
+	rte_be16_t sport, sport_mask; /* ICMP: type; mask 0 any */
+	rte_be16_t dport, dport_mask; /* ICMP: code */
+};
+
+/* What of a packet selectors are compared with. */
+struct flow {
+	union ip_addr src, dst;
+	rte_be16_t sport, dport; /* ICMP: type and code as numbers in network order */
+	uint8_t family;
+	uint8_t proto;	   /* of the payload, behind IPv6 extension headers */
+	bool ports_opaque; /* a non-initial fragment or a cut header: ports are unknown */
+};
+
+/* Whether the flow lies inside the selector. Opaque ports match only a selector with any ports. */
+static inline bool
+selector_match(const struct selector *s, const struct flow *f)
+{
+	union ip_addr src, dst;
+
+	if (s->family == 0)
+		return true;
+	if (s->family != f->family || (s->proto != 0 && s->proto != f->proto))
+		return false;
+	if ((s->sport_mask | s->dport_mask) != 0 &&
+	    (f->ports_opaque || ((f->sport ^ s->sport) & s->sport_mask) != 0 ||
+	     ((f->dport ^ s->dport) & s->dport_mask) != 0))
+		return false;
+	src = ip_addr_mask(&f->src, s->src_len);
+	dst = ip_addr_mask(&f->dst, s->dst_len);
+	return ip_addr_equal(&src, &s->src) && ip_addr_equal(&dst, &s->dst);
+}

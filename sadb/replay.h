@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The anti-replay window (RFC 4303 section 3.4.3) that any number of workers share without a lock,
+ * and the inference of extended sequence numbers (RFC 4303 appendix A2).
+ *
+ * The window is a ring of 64-bit slots {tag : 32, bitmap : 32}, one for a block of 32 numbers:
+ * block = seq >> 5, slot = block mod slots, tag = block / slots. One compare-and-swap claims a
+ * number. `top`, the highest number claimed, is raised after the claim; what lies left of
+ * top - window + 1 is refused at the check and again at the claim. The ring has one slot more than
+ * the window needs, so the left edge never shares a slot with the newest block.
+ */
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REPLAY_WINDOW_MIN 32
+#define REPLAY_WINDOW_DEFAULT 992 /* 32 slots */
+#define REPLAY_WINDOW_MAX 65536
+
+struct replay {
+	_Atomic uint64_t top;	/* highest number claimed, 0 before the first */
+	uint32_t window;	/* numbers that are accepted left of and including top */
+	uint32_t slot_mask;	/* slots - 1 */
+	uint32_t slot_shift;	/* log2(slots) */
+	uint32_t reserved;
+	_Atomic uint64_t slot[];
+};
+
+/* Slots that a window of so many numbers needs: a power of two. */
+uint32_t replay_slots(uint32_t window);
+
+/* Bytes of a struct replay for that window, slots included. */
+size_t replay_size(uint32_t window);
+
+/* Makes an empty window in replay_size(window) bytes. Before publication. */
+void replay_init(struct replay *r, uint32_t window);
+
+/*
+ * Copies what an older window knows into a new one, perhaps of another size, before the new one
+ * is published: top, and every number in reach of both (re-added keys must not accept replays).
+ */
+void replay_inherit(struct replay *to, const struct replay *from);
+
+/*
+ * Sets the state that an IKE daemon hands over: the highest number seen and a bitmap whose bit i
+ * (bit i % 32 of word i / 32) says that top - i was received. And gives it back likewise.
+ */
+void replay_restore(struct replay *r, uint64_t top, const uint32_t *bitmap, uint32_t words);
+void replay_export(const struct replay *r, uint64_t *top, uint32_t *bitmap, uint32_t words);
+
+/*
+ * The 64-bit number that a 32-bit wire number stands for, next to the window (RFC 4303 appendix
+ * A2.2). May be called with a stale `top`: the caller carries the result from check to claim.
+ */
+uint64_t replay_infer(uint64_t top, uint32_t window, uint32_t seq_lo);
+
+/* Any worker: false where the number lies left of the window or was claimed. Changes nothing. */
+bool replay_check(const struct replay *r, uint64_t seq);
+
+/*
+ * Any worker, after the ICV was found right: true for exactly one caller per number, whatever the
+ * interleaving. Raises top.
+ */
+bool replay_claim(struct replay *r, uint64_t seq);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The security association database (RFC 4301 section 4.4.2): SAs in one arena of fixed stride,
+ * an SPI index for inbound packets, identities and lifetimes for the control thread.
+ *
+ * The control thread is the sole writer and calls everything here except what is marked "worker".
+ * Workers read without locks; what is deleted is unlinked, waits for a grace period, is zeroized
+ * and freed. An SA found by a worker is valid until that worker's next quiescent state.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "addr.h"
+#include "crypto/crypto.h"
+#include "crypto/reason.h"
+#include "reclaim.h"
+#include "sa.h"
+
+struct sad;
+
+#define SAD_KEY_MAX 64
+
+struct sad_config {
+	uint32_t max_sas;	  /* SAs at one time */
+	uint32_t workers;	  /* reader threads, each with its own counters */
+	uint32_t replay_window;	  /* least window of an inbound SA, whatever is asked for */
+	struct crypto_ctx *crypto; /* for expanding keys; the control thread's */
+	struct reclaim *reclaim;
+};
+
+/* An SA's identity. EEXIST and lookups are by all of it. */
+struct sa_id {
+	union ip_addr dst;
+	rte_be32_t spi;
+	uint8_t family;	 /* of dst */
+	uint8_t proto;	 /* IPPROTO_ESP */
+	uint32_t mark, mark_mask;
+};
+
+/* Limits as in struct xfrm_lifetime_cfg; UINT64_MAX is none, and 0 seconds is none. */
+struct sa_limits {
+	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets;
+	uint64_t soft_add_seconds, hard_add_seconds, soft_use_seconds, hard_use_seconds;
+};
+
+/* Everything that NEWSA and UPDSA say about an SA, and that GETSA must give back. */
+struct sa_params {
+	struct sa_id id;
+	union ip_addr src;
+	uint8_t mode;	       /* SA_MODE_* */
+	uint16_t flags;	       /* SA_* */
+	uint32_t xfrm_extra_flags; /* XFRMA_SA_EXTRA_FLAGS, given back */
+	uint8_t xfrm_flags;    /* xfrm_usersa_info.flags, given back */
+	uint32_t reqid, if_id;
+	uint32_t set_mark, set_mark_mask;
+	uint32_t seq;	       /* of the acquire that it answers, given back */
+	uint32_t replay_window; /* as asked for, 0 none */
+	struct selector sel;
+	struct sa_limits limits;
+	uint8_t suite;
+	uint8_t salt[4];
+	uint8_t key[SAD_KEY_MAX], auth_key[SAD_KEY_MAX]; /* without salt; lengths are the suite's */
+	uint16_t encap_type;   /* UDP_ENCAP_ESPINUDP or 0 */
+	rte_be16_t encap_sport, encap_dport;
+	/* Where counting starts: copied replay state of a re-added SA. */
+	uint64_t out_seq;      /* last number used */
+	uint64_t in_seq;       /* highest number received */
+	uint32_t replay_bitmap[128]; /* bit i: in_seq - i was received */
+	uint32_t replay_bitmap_words;
+};
+
+struct sa_usage { /* counted by workers, authenticated packets only */
+	uint64_t packets, bytes; /* bytes: RFC 4301 4.4.2.1, the ESP payload with its padding */
+	uint64_t first_used, last_used; /* wall-clock seconds, 0 never */
+	uint64_t replay_drops, auth_drops; /* of this SA */
+};
+
+/* The control thread's part of an SA. Never touched by workers except `sel`. */
+struct sa_control {
+	struct sa_params params; /* raw keys included: this allocation is locked and not dumped */
+	struct sa *sa;		 /* NULL while larval */
+	uint32_t index;
+	uint64_t added;		 /* wall-clock seconds */
+	bool soft_sent;		 /* the soft EXPIRE went out */
+	enum sa_state state;
+};
+
+/*
+ * What the SAD tells who asked, on the control thread. Several may: the SPD points its policies at
+ * their SAs by it, the control socket sends events. Callbacks may be NULL.
+ */
+struct sad_observer {
+	void *ctx;
+	/* The SA became valid, or has just been unlinked and its grace period not yet begun. */
+	void (*changed)(void *ctx, struct sa_control *c, bool added);
+	/* A lifetime ran out; after a hard one the SA is deleted. */
+	void (*expire)(void *ctx, struct sa_control *c, bool hard);
+	struct sad_observer *next; /* the SAD's */
+};
+
+struct sad *sad_new(const struct sad_config *config, struct reason *why);
+void sad_free(struct sad *sad); /* after the workers have ended */
+void sad_observe(struct sad *sad, struct sad_observer *observer); /* which must live on */
+
+/*
+ * Adds an SA, or completes a larval one of the same identity. -EEXIST; -EINVAL for what cannot
+ * be (SPI 0, a window with no integrity, ESN with window 0, a live counter-mode key used twice);
+ * -ENOSPC at max_sas; -ENOMEM with everything rolled back. A re-added key goes on above the last
+ * number that its predecessor used, and with the window that it had (tombstones).
+ */
+int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why);
+
+/*
+ * UPDSA: completes a larval SA, or changes a live one's lifetimes, encapsulation ports and
+ * selector. Keys of a live SA do not change. -ESRCH where there is none.
+ */
+int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
+
+int sad_delete(struct sad *sad, const struct sa_id *id, struct reason *why); /* or -ESRCH */
+unsigned int sad_flush(struct sad *sad, uint8_t proto);	/* 0: every protocol; how many */
+
+/*
+ * Allocates an SPI in [min, max] (host byte order) for `params->id.dst` and keeps it as a larval
+ * SA that times out after `larval_seconds`. The SPI carries the index of the SA to be, so that
+ * inbound lookup is one line. A repeated request (same params->seq, src, dst, reqid) is answered
+ * with the same SPI. -ENOENT where the range is exhausted.
+ */
+int sad_alloc_spi(struct sad *sad, const struct sa_params *params, uint32_t min, uint32_t max,
+		  uint32_t larval_seconds, rte_be32_t *spi, struct reason *why);
+
+struct sa_control *sad_find(struct sad *sad, const struct sa_id *id); /* or NULL */
+
+/*
+ * The SA that an outbound policy's template means: by SPI where `spi` is not 0, else by reqid
+ * (and addresses where not any); the newest valid one of several. NULL where there is none. O(1)
+ * in the number of SAs.
+ */
+struct sa *sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
+			     uint8_t family, rte_be32_t spi, uint32_t reqid, uint32_t if_id,
+			     uint8_t mode);
+
+/*
+ * Iteration that survives changes between calls: start with cursor 0; the next SA, larval ones
+ * included, or NULL at the end.
+ */
+struct sa_control *sad_next(struct sad *sad, uint32_t *cursor);
+uint32_t sad_count(const struct sad *sad);
+uint32_t sad_max(const struct sad *sad);
+
+/* Sums the workers' counters of an SA. */
+struct sa_usage sad_usage(const struct sad *sad, const struct sa_control *c);
+
+/* The sequence state as the kernel reports it: last sent, highest received, bitmap (see replay.h). */
+void sad_sequences(const struct sad *sad, const struct sa_control *c, uint64_t *out_seq,
+		   uint64_t *in_seq, uint32_t *bitmap, uint32_t words);
+
+/* Lifetimes, larval time-outs: call about ten times a second. `now` in wall-clock seconds. */
+void sad_tick(struct sad *sad, uint64_t now);
+
+/* Bytes held: arena, windows, control parts, counters. */
+uint64_t sad_bytes(const struct sad *sad);
+
+/* ---- workers ---- */
+
+enum sad_miss {
+	SAD_HIT,
+	SAD_NO_SA,    /* no SA has the SPI */
+	SAD_MISMATCH, /* one has, with another destination, family or encapsulation */
+	SAD_OUT_ONLY, /* one has, for outbound only */
+};
+
+/*
+ * Worker: the SA of an inbound packet by SPI, confirmed by its destination, family and
+ * encapsulation. *miss says why there is none. One line where the engine chose the SPI.
+ */
+struct sa *sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst,
+		      uint8_t family, bool udp_encap, enum sad_miss *miss);
+
+/* Worker: brings the line that sad_lookup() reads first. */
+void sad_prefetch(const struct sad *sad, rte_be32_t spi);
+
+/*
+ * Worker: charges an authenticated packet to its SA. `now` is wall-clock seconds, read once a
+ * poll. Counters are per worker and untouched memory where that worker never saw the SA.
+ */
+void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t bytes,
+		uint64_t now);
+enum sad_fault { SAD_FAULT_REPLAY, SAD_FAULT_AUTH };
+void sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fault fault);

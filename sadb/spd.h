@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The security policy database (RFC 4301 section 4.4.1): tuple-space search. A tuple is a tenant,
+ * a direction, a family and a pair of prefix lengths; all tuples share one hash table whose key is
+ * the tuple and the masked addresses, so that a policy is inserted and removed in O(1) and a
+ * lookup probes once per tuple in use. What differs in protocol or ports only shares a bucket,
+ * in priority order.
+ *
+ * Outbound policies point at the SA to use. The SPD observes the SAD and moves the pointers of the
+ * policies concerned whenever an SA comes or goes, before a deleted SA's grace period begins: no
+ * policy leads to a freed SA.
+ *
+ * The control thread is the sole writer and calls everything except what is marked "worker".
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "crypto/reason.h"
+#include "reclaim.h"
+#include "sad.h"
+
+struct spd;
+
+enum spd_dir { SPD_IN, SPD_OUT, SPD_FWD, SPD_DIRS }; /* the numbers of the kernel's XFRM_POLICY_* */
+
+enum spd_action { SPD_PROTECT, SPD_BYPASS, SPD_DISCARD };
+
+/* One step of transformation that a protect policy asks for (struct xfrm_user_tmpl). */
+struct spd_template {
+	union ip_addr src, dst; /* tunnel endpoints, any in transport mode */
+	uint8_t family;		/* of the endpoints */
+	uint8_t proto;		/* IPPROTO_ESP */
+	uint8_t mode;		/* SA_MODE_* */
+	bool optional;		/* "level use": inbound may come without */
+	rte_be32_t spi;		/* 0 any */
+	uint32_t reqid;		/* 0 any */
+};
+
+/* A policy's identity, as DELPOLICY names it. */
+struct spd_id {
+	struct selector sel;
+	uint8_t dir; /* enum spd_dir */
+	uint32_t mark, mark_mask;
+	uint32_t if_id;
+};
+
+struct spd_params {
+	struct spd_id id;
+	uint32_t priority; /* the smaller, the sooner */
+	uint8_t action;	   /* enum spd_action */
+	uint8_t flags;	   /* XFRM_POLICY_*, given back */
+	uint8_t share;	   /* given back */
+	struct spd_template tmpl; /* of SPD_PROTECT */
+	struct sa_limits limits;  /* given back */
+};
+
+/*
+ * A published policy. Workers read it, and write `used`; everything else is constant until it has
+ * been unlinked and a grace period has passed. A changed policy is a new one.
+ */
+struct policy {
+	struct spd_params params;
+	uint32_t index;		   /* the kernel's policy index: its low 3 bits are the direction */
+	uint32_t order;		   /* age: of equal priorities the older one wins */
+	_Atomic(struct sa *) sa;   /* SPD_OUT: the SA to use, resolved by the control thread, or NULL */
+	_Atomic uint64_t used;	   /* wall-clock seconds of the last match, 0 never */
+	_Atomic uint64_t acquired; /* when a worker last asked for an SA, 0 never */
+	uint64_t added;		   /* wall-clock seconds */
+};
+
+/* max_policies bounds the hash table; workers are lock-free readers under `reclaim`. */
+struct spd *spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim,
+		    struct reason *why);
+void spd_free(struct spd *spd);
+
+/*
+ * Adds a policy: -EEXIST where the identity is taken (and !replace), -ENOSPC, -ENOMEM, -EINVAL for
+ * what cannot be. With `replace` (UPDPOLICY) an existing one is exchanged without a gap.
+ */
+int spd_add(struct spd *spd, const struct spd_params *params, bool replace, struct reason *why);
+
+/* By identity, or by the kernel's index where it is not 0. -ENOENT where there is none. */
+int spd_delete(struct spd *spd, const struct spd_id *id, uint32_t index, struct reason *why);
+struct policy *spd_find(struct spd *spd, const struct spd_id *id, uint32_t index);
+unsigned int spd_flush(struct spd *spd);
+
+/* Like sad_next(): survives changes between calls. */
+struct policy *spd_next(struct spd *spd, uint32_t *cursor);
+void spd_count(const struct spd *spd, uint32_t count[SPD_DIRS]);
+uint32_t spd_tuples(const struct spd *spd); /* combinations of prefix lengths in use */
+
+/* ---- workers ---- */
+
+/* Worker: the first policy in priority order that the flow matches, or NULL. */
+struct policy *spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir,
+			  const struct flow *flow);
+
+/*
+ * Worker: whether a packet that the SA decrypted may pass (RFC 4301 section 5.2): the policy of its
+ * flow protects, and its template fits the SA in protocol, mode, addresses, reqid and if_id.
+ */
+bool spd_allows(const struct policy *policy, const struct sa *sa);
