@@ -54,3 +54,12 @@ struct acquire {
 	uint32_t policy_index;
 	struct flow flow;
 };
+
+/*
+ * Makes everything that a configuration asks for, in order: databases, pool and ports, host
+ * interfaces, static routes and neighbours. All or nothing; `crypto` is the control thread's
+ * context. Workers start last and separately (workers_start()), once the kernel's routes are read.
+ */
+struct dataplane *dataplane_new(const struct config *config, struct crypto_ctx *crypto,
+				struct reason *why);
+void dataplane_free(struct dataplane *dp); /* workers have been stopped */

@@ -51,12 +51,21 @@ struct packet {
 	uint8_t resume;	    /* enum resume */
 	uint8_t fragment;   /* 0 whole, 1 first fragment, 2 later fragment */
 	uint32_t if_id;	    /* tenant */
-	uint32_t flow_hash; /* of addresses, protocol and ports; filled by classify */
-	uint32_t l2_len;    /* bytes of L2 header in front, as received */
-	uint64_t seq;	    /* of the SA below, 64 bits */
-	struct sa *sa;	    /* valid within one poll; NULL when the packet waits */
-	struct policy *policy; /* of spd_lookup, within one poll */
-	const struct nexthop *nh; /* of route, within one poll */
+	uint32_t flow_hash; /* of addresses, protocol and ports */
+	uint16_t l2_len;    /* bytes of L2 header in front of the IP header, as received */
+	uint16_t vrf;	    /* the FIB's number of the table to route in */
+	union {
+		struct { /* valid within one poll */
+			uint64_t seq;		  /* of the SA, all 64 bits */
+			struct sa *sa;
+			struct policy *policy;	  /* of spd_lookup */
+			const struct nexthop *nh; /* of route */
+		};
+		struct { /* while it waits for a neighbour on `out` */
+			union ip_addr next_hop;
+			uint8_t next_hop_family;
+		};
+	};
 	uint64_t reserved;
 };
 

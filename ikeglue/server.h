@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control socket: XFRM netlink messages (linux/xfrm.h) over a UNIX SOCK_SEQPACKET socket, so
+ * that an unmodified IKE daemon or iproute2, run under sealane-xfrm, drives the SAD and SPD.
+ * Everything here runs on the control thread.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "crypto/reason.h"
+#include "sadb/sad.h"
+#include "sadb/spd.h"
+
+struct ctl;
+
+struct ctl_config {
+	const char *path; /* of the socket */
+	gid_t group;	  /* whose members may use it beside root; (gid_t)-1 none */
+	struct sad *sad;
+	struct spd *spd;
+};
+
+struct ctl *ctl_open(const struct ctl_config *config, struct reason *why);
+void ctl_close(struct ctl *ctl);
+
+int ctl_fd(const struct ctl *ctl); /* an epoll descriptor: readable when ctl_poll() has work */
+void ctl_poll(struct ctl *ctl);
+
+/* A protect policy found no SA for the flow: XFRM_MSG_ACQUIRE to the subscribers. */
+void ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flow);
