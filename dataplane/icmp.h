@@ -9,11 +9,11 @@
 struct worker;
 
 enum icmp_error {
-	ICMP_TIME_EXCEEDED,
-	ICMP_NO_ROUTE,	    /* 3/0 or v6 1/0 */
-	ICMP_HOST_UNREACH,  /* 3/1 or v6 1/3 */
-	ICMP_PROHIBITED,    /* 3/13 or v6 1/1: by policy */
-	ICMP_TOO_BIG,	    /* 3/4 or v6 2/0, with the MTU */
+	ICMP_ERR_TTL,
+	ICMP_ERR_NO_ROUTE,	    /* 3/0 or v6 1/0 */
+	ICMP_ERR_HOST,  /* 3/1 or v6 1/3 */
+	ICMP_ERR_POLICY,    /* 3/13 or v6 1/1: by policy */
+	ICMP_ERR_TOO_BIG,	    /* 3/4 or v6 2/0, with the MTU */
 };
 
 /*
