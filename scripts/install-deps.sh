@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Installs what Sealane needs on Debian 12, and only what is missing. Does nothing, quickly, where all
+# is there.
+#
+#   scripts/install-deps.sh [build | demo | test]     test, the largest set, is the default
+set -euo pipefail
+
+# What compiles and runs the engine. libdpdk-dev brings every driver of DPDK along.
+build=(
+	meson ninja-build pkg-config gcc libc6-dev python3
+	libdpdk-dev libipsec-mb-dev libssl-dev libmnl-dev libcyaml-dev libjansson-dev libcmocka-dev
+	iproute2 procps
+)
+demo=("${build[@]}" ethtool iputils-ping iperf3 tshark)
+test=(
+	"${demo[@]}" clang clang-format libclang-rt-14-dev shellcheck git tcpdump
+	python3-pytest python3-scapy python3-cryptography python3-yaml python3-z3
+)
+
+case "${1:-test}" in
+build) wanted=("${build[@]}") ;;
+demo) wanted=("${demo[@]}") ;;
+test) wanted=("${test[@]}") ;;
+*)
+	sed -n '3,7s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+	;;
+esac
+
+there=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null || true)
+missing=()
+for package in "${wanted[@]}"; do
+	grep -qx "installed $package" <<<"$there" || missing+=("$package")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+if [[ $EUID -ne 0 ]]; then
+	echo "missing packages: ${missing[*]}" >&2
+	echo "install them as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+	exit 1
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" >"$log" 2>&1
+}
+# A package list that is there may be good enough; one that is not, or is too old, is fetched.
+if ! install; then
+	apt-get -q update >"$log" 2>&1 || true
+	if ! install; then
+		cat "$log" >&2
+		echo "installing packages failed" >&2
+		exit 1
+	fi
+fi
