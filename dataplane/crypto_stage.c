@@ -1,1 +1,77 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The two stages that run the crypto of a whole burst, all of it finished on return. Outbound,
+ * esp_encap has prepared worker.ops one stage earlier.
+ */
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "esp_op.h"
+#include "walk.h"
+#include "worker.h"
+
+static void
+prepare_open(struct crypto_op *op, struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+	uint32_t offset = p->l4_off + ((p->flags & PACKET_UDP_ENCAP) != 0 ? UDP_HEADER : 0);
+	uint32_t len = rte_pktmbuf_pkt_len(m) - offset - sizeof(struct esp_header) -
+		       esp_crypto_overhead(p->sa);
+
+	esp_op_open(op, p->sa, rte_pktmbuf_mtod_offset(m, uint8_t *, offset), len, p->seq);
+}
+
+void
+crypto_open_stage(struct worker *w, struct burst *b)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->n; i++)
+		prepare_open(&w->ops[i], b->m[i]);
+	crypto_open(w->crypto, w->ops, b->n);
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+
+		if (w->ops[i].ok) {
+			b->m[kept++] = m;
+			continue;
+		}
+		sad_blame(w->dp->sad, w->id, packet(m)->sa, SAD_FAULT_AUTH);
+		packet_drop(w, m, DROP_ICV);
+	}
+	b->n = kept;
+}
+
+/* Over IPv6 the checksum of encapsulating UDP may not be zero (RFC 8200 section 8.1). */
+static void
+udp6_checksum(struct rte_mbuf *m, const struct packet *p)
+{
+	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
+	struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, p->l4_off);
+
+	udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
+}
+
+void
+crypto_seal_stage(struct worker *w, struct burst *b)
+{
+	crypto_seal(w->crypto, w->ops, b->n);
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		struct packet *p = packet(m);
+		const struct sa *sa = p->sa;
+
+		sad_charge(
+			w->dp->sad, w->id, sa,
+			(uint32_t)(w->ops[i].icv - w->ops[i].text) -
+				(crypto_suites[sa->suite].kind == CRYPTO_CBC_HMAC ? sa->iv_len : 0),
+			w->now);
+		if ((sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6)
+			udp6_checksum(m, p);
+		p->flags |= PACKET_SEALED;
+		p->sa = NULL;
+		burst_add(&w->leaving, m);
+	}
+	w->count.sealed += b->n;
+	b->n = 0;
+}

@@ -33,6 +33,7 @@
 	X(PAD, "pad", "ESP padding wrong or longer than the payload")                              \
 	X(NEXT_HEADER, "next_header", "ESP next header does not fit the SA's mode")                \
 	X(INNER, "inner", "inner packet cut or longer than its place")                             \
+	X(ECN, "ecn", "congestion experienced outside, but the inner sender knows no ECN")              \
 	X(SELECTOR, "selector", "packet outside its SA's selectors or policy")                     \
 	X(POLICY_IN, "policy_in", "clear packet that policy requires protected, or no policy lets in") \
 	X(POLICY_OUT, "policy_out", "discarded by policy, or no policy lets it out")               \

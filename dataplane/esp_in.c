@@ -1,1 +1,305 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ESP inbound (RFC 4303 section 3.4): find the SA, check the sequence number, then, once the
+ * integrity was verified (crypto_stage.c), claim the number and take the inner packet out. Until
+ * `replay_commit` nothing that the packet says has changed anything.
+ */
+#include <netinet/in.h>
+
+#include "esp.h"
+#include "ip_parse.h"
+#include "tos.h"
+#include "walk.h"
+#include "worker.h"
+
+/* Bytes from the IP header to the ESP header. */
+static uint32_t
+esp_offset(const struct packet *p)
+{
+	return p->l4_off + ((p->flags & PACKET_UDP_ENCAP) != 0 ? UDP_HEADER : 0);
+}
+
+static const struct esp_header *
+esp_header(const struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod_offset(m, const struct esp_header *, esp_offset(packet(m)));
+}
+
+static union ip_addr
+destination(const struct rte_mbuf *m)
+{
+	union ip_addr dst = {0};
+
+	if (packet(m)->family == FAMILY_V4)
+		dst.v4 = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr;
+	else
+		memcpy(dst.bytes, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr,
+		       sizeof(dst.bytes));
+	return dst;
+}
+
+static bool
+is_local(const struct worker *w, const struct packet *p, const union ip_addr *dst)
+{
+	const struct nexthop *nh = fib_lookup(w->dp->fib, p->vrf, p->family, dst, 0);
+
+	return nh->type == NEXTHOP_LOCAL;
+}
+
+static enum drop_reason
+miss_reason(enum sad_miss miss)
+{
+	switch (miss) {
+	case SAD_MISMATCH:
+		return DROP_SA_MISMATCH;
+	case SAD_OUT_ONLY:
+		return DROP_SA_DIR;
+	default:
+		return DROP_NO_SA;
+	}
+}
+
+/* The SA of an ESP packet; NULL with the reason for which a local one is dropped. */
+static struct sa *
+find_sa(struct worker *w, const struct rte_mbuf *m, const union ip_addr *dst,
+	enum drop_reason *reason)
+{
+	const struct packet *p = packet(m);
+	enum sad_miss miss;
+	struct sa *sa;
+
+	if (p->fragment != 0) {
+		*reason = DROP_FRAGMENT;
+		return NULL;
+	}
+	if (rte_pktmbuf_pkt_len(m) < esp_offset(p) + sizeof(struct esp_header)) {
+		*reason = DROP_RUNT;
+		return NULL;
+	}
+	if (rte_be_to_cpu_32(esp_header(m)->spi) < 256) { /* RFC 4303 section 2.1 */
+		*reason = DROP_SPI_RESERVED;
+		return NULL;
+	}
+	sa = sad_lookup(w->dp->sad, esp_header(m)->spi, dst, p->family,
+			(p->flags & PACKET_UDP_ENCAP) != 0, &miss);
+	if (sa == NULL) {
+		*reason = miss_reason(miss);
+	} else if (atomic_load_explicit(&sa->state, memory_order_relaxed) != SA_VALID) {
+		*reason = DROP_SA_EXPIRED;
+		sa = NULL;
+	}
+	return sa;
+}
+
+static void
+prefetch_spis(const struct worker *w, const struct burst *b)
+{
+	for (unsigned int i = 0; i < b->n; i++) {
+		const struct packet *p = packet(b->m[i]);
+
+		if (rte_pktmbuf_data_len(b->m[i]) >= esp_offset(p) + sizeof(struct esp_header))
+			sad_prefetch(w->dp->sad, esp_header(b->m[i])->spi);
+	}
+}
+
+/* sad_lookup: ESP for another host joins `clear` and is forwarded like anything else. */
+void
+sad_stage(struct worker *w, struct burst *b)
+{
+	enum drop_reason reason = DROP_NO_SA;
+	unsigned int kept = 0;
+
+	prefetch_spis(w, b);
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		struct packet *p = packet(m);
+		union ip_addr dst = destination(m);
+
+		p->sa = find_sa(w, m, &dst, &reason);
+		if (p->sa != NULL)
+			b->m[kept++] = m;
+		else if (is_local(w, p, &dst))
+			packet_drop(w, m, reason);
+		else
+			burst_add(&w->clear, m);
+	}
+	b->n = kept;
+}
+
+/*
+ * Lengths before any subtraction, then the sequence number (RFC 4303 section 3.4.3), whose 64-bit
+ * value stays with the packet until the commit.
+ */
+static bool
+replay_passes(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	uint32_t esp_len = rte_pktmbuf_pkt_len(m) - esp_offset(p);
+	uint32_t fixed = sizeof(struct esp_header) + esp_crypto_overhead(sa);
+	uint32_t seq = rte_be_to_cpu_32(esp_header(m)->seq);
+
+	if (esp_len < fixed + sa->align) {
+		*reason = DROP_RUNT;
+		return false;
+	}
+	if (((esp_len - fixed) & (sa->align - 1)) != 0) {
+		*reason = DROP_ALIGN;
+		return false;
+	}
+	p->seq = seq;
+	if ((sa->flags & SA_REPLAY) == 0)
+		return true;
+	/* Relaxed: a stale top infers the same number within the window, and the claim rechecks. */
+	if ((sa->flags & SA_ESN) != 0)
+		p->seq = replay_infer(atomic_load_explicit(&sa->replay->top, memory_order_relaxed),
+				      sa->replay->window, seq);
+	if (replay_check(sa->replay, p->seq))
+		return true;
+	sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
+	*reason = DROP_REPLAY;
+	return false;
+}
+
+void
+replay_stage(struct worker *w, struct burst *b)
+{
+	enum drop_reason reason = DROP_REPLAY;
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		if (replay_passes(w, b->m[i], &reason))
+			b->m[kept++] = b->m[i];
+		else
+			packet_drop(w, b->m[i], reason);
+	}
+	b->n = kept;
+}
+
+/* The packets are authentic from here on: each claims its number, and is charged to its SA. */
+void
+replay_commit(struct worker *w, struct burst *b)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		const struct packet *p = packet(m);
+		const struct sa *sa = p->sa;
+
+		if ((sa->flags & SA_REPLAY) != 0 && !replay_claim(sa->replay, p->seq)) {
+			sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
+			packet_drop(w, m, DROP_REPLAY);
+			continue;
+		}
+		sad_charge(w->dp->sad, w->id, sa,
+			   rte_pktmbuf_pkt_len(m) - esp_offset(p) - sizeof(struct esp_header) -
+				   esp_crypto_overhead(sa),
+			   w->now);
+		w->count.opened++;
+		b->m[kept++] = m;
+	}
+	b->n = kept;
+}
+
+/* Whether the padding is 1, 2, 3... to its last byte (RFC 4303 section 2.4). */
+static bool
+padding_right(const uint8_t *pad, uint32_t len)
+{
+	uint8_t wrong = 0;
+
+	for (uint32_t i = 0; i < len; i++)
+		wrong |= pad[i] ^ (uint8_t)(i + 1);
+	return wrong == 0;
+}
+
+/* ECN, and DSCP if the SA says so, from the outer to the inner header. */
+static bool
+tos_decap(uint8_t outer, void *inner, uint8_t family, uint16_t flags)
+{
+	uint8_t old = tos_get(inner, family);
+	uint8_t ecn = old & ECN_MASK;
+	uint8_t dscp = ((flags & SA_DECAP_DSCP) != 0 ? outer : old) & DSCP_MASK;
+
+	if ((flags & SA_NOECN) == 0 && !ecn_decap(outer, old, &ecn))
+		return false;
+	if ((dscp | ecn) != old)
+		tos_set(inner, family, dscp | ecn);
+	return true;
+}
+
+/* The routing table of what the SA's tenant received; the outer packet's where it has none. */
+static uint16_t
+inner_vrf(const struct dataplane *dp, const struct sa *sa, uint16_t outer_vrf)
+{
+	if (sa->if_id != 0)
+		for (unsigned int i = 0; i < dp->ifaces_count; i++)
+			if (dp->ifaces[i].if_id == sa->if_id)
+				return dp->ifaces[i].vrf;
+	return outer_vrf;
+}
+
+/* The inner packet becomes the packet. DROP_COUNT where it may go on. */
+static enum drop_reason
+decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_len)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	uint8_t family = next_header == IPPROTO_IPIP ? FAMILY_V4 : FAMILY_V6;
+	uint8_t outer_tos = tos_get(rte_pktmbuf_mtod(m, void *), p->family);
+	enum drop_reason reason;
+
+	rte_pktmbuf_adj(m, (uint16_t)(esp_offset(p) + sizeof(struct esp_header) + sa->iv_len));
+	rte_pktmbuf_trim(m, (uint16_t)(rte_pktmbuf_pkt_len(m) - inner_len));
+	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
+	p->l2_len = 0;
+	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
+	if (!ip_parse(m, true, &reason) || p->family != family)
+		return DROP_INNER;
+	if (!tos_decap(outer_tos, rte_pktmbuf_mtod(m, void *), family, sa->flags))
+		return DROP_ECN;
+	p->vrf = inner_vrf(w->dp, sa, p->vrf);
+	p->if_id = sa->if_id;
+	return DROP_COUNT;
+}
+
+/* RFC 4303 section 3.4.4.1, once the integrity is known. */
+void
+esp_decap(struct worker *w, struct burst *b)
+{
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		const struct packet *p = packet(m);
+		const struct sa *sa = p->sa;
+		const uint8_t *payload = (const uint8_t *)(esp_header(m) + 1) + sa->iv_len;
+		uint32_t len = (uint32_t)(rte_pktmbuf_mtod(m, const uint8_t *) +
+					  rte_pktmbuf_pkt_len(m) - payload) -
+			       sa->icv_len;
+		uint32_t pad_len = payload[len - 2];
+		uint8_t next_header = payload[len - 1];
+		enum drop_reason reason;
+
+		/* 1. The padding. */
+		if (pad_len + ESP_TRAILER > len ||
+		    !padding_right(payload + len - ESP_TRAILER - pad_len, pad_len)) {
+			packet_drop(w, m, DROP_PAD);
+			continue;
+		}
+		/* 2. What is inside; a dummy packet ends here (RFC 4303 section 2.6). */
+		if (next_header == ESP_NEXT_NONE) {
+			packet_consume(w, m);
+			continue;
+		}
+		if (next_header != IPPROTO_IPIP && next_header != IPPROTO_IPV6) {
+			packet_drop(w, m, DROP_NEXT_HEADER);
+			continue;
+		}
+		/* 3. The inner packet, at `route`. */
+		reason = decap(w, m, next_header, len - ESP_TRAILER - pad_len);
+		if (reason != DROP_COUNT)
+			packet_drop(w, m, reason);
+		else
+			burst_add(&w->clear, m);
+	}
+	b->n = 0;
+}

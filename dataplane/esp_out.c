@@ -1,1 +1,254 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ESP outbound (RFC 4303 section 3.3), after the policy chose the SA: fit the packet into the way,
+ * number it, and write trailer and headers around it. The crypto follows in crypto_stage.c.
+ */
+#include <netinet/in.h>
+
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "esp_op.h"
+#include "fragment.h"
+#include "icmp.h"
+#include "tos.h"
+#include "walk.h"
+#include "worker.h"
+
+/* The MTU of the interface by which the SA's outer packets leave. */
+static uint32_t
+outer_mtu(const struct worker *w, const struct packet *p)
+{
+	const struct iface *out = &w->dp->ifaces[p->out];
+	const struct nexthop *nh =
+		fib_lookup(w->dp->fib, out->vrf, p->sa->family, &p->sa->dst, p->flow_hash);
+
+	return nh->iface == IFACE_NONE ? out->mtu : w->dp->ifaces[nh->iface].mtu;
+}
+
+/* Adds to the burst; a full one first goes the rest of the way. */
+static void
+add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)
+{
+	if (burst_full(fit))
+		walk_sealing(w, fit);
+	burst_add(fit, m);
+}
+
+/* Too long for the tunnel: cut (RFC 4301 section 8.2.1), or answered with the tunnel's MTU. */
+static void
+fit_packet(struct worker *w, struct burst *fit, struct rte_mbuf *m, uint32_t inner_mtu)
+{
+	struct rte_mbuf *parts[FRAGMENTS_MAX];
+	unsigned int n = 0;
+
+	if (fragment_allowed(m))
+		n = fragment_packet(w, m, inner_mtu, parts);
+	else
+		icmp_error(w, m, ICMP_ERR_TOO_BIG, inner_mtu);
+	if (n == 0)
+		packet_drop(w, m, DROP_MTU);
+	for (unsigned int i = 0; i < n; i++)
+		add_or_flush(w, fit, parts[i]);
+}
+
+/*
+ * Fragmentation comes before encryption. Fragments may be more than a burst holds: what is ready
+ * then goes through the rest of the walk, in order, and the burst is filled again.
+ */
+void
+pmtu(struct worker *w, struct burst *b)
+{
+	const struct sa *sa = NULL;
+	uint32_t inner_mtu = 0;
+	struct burst fit = {0};
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		const struct packet *p = packet(m);
+
+		if (p->sa != sa) {
+			sa = p->sa;
+			inner_mtu = esp_inner_mtu(sa, outer_mtu(w, p));
+		}
+		if (rte_pktmbuf_pkt_len(m) <= inner_mtu)
+			add_or_flush(w, &fit, m);
+		else
+			fit_packet(w, &fit, m, inner_mtu);
+	}
+	b->n = fit.n;
+	memcpy(b->m, fit.m, fit.n * sizeof(fit.m[0]));
+}
+
+/* Packets from b->m[first] on that share its SA. */
+static unsigned int
+run_length(const struct burst *b, unsigned int first)
+{
+	const struct sa *sa = packet(b->m[first])->sa;
+	unsigned int end = first + 1;
+
+	while (end < b->n && packet(b->m[end])->sa == sa)
+		end++;
+	return end - first;
+}
+
+/*
+ * Numbers are taken once for a run of packets of one SA. Peers' windows may be small, so an SA's
+ * packets are numbered by one worker, its owner: to others they are handed over and come back at
+ * spd_lookup.
+ */
+void
+seq_reserve(struct worker *w, struct burst *b)
+{
+	unsigned int kept = 0;
+	unsigned int run;
+
+	for (unsigned int i = 0; i < b->n; i += run) {
+		struct sa *sa = packet(b->m[i])->sa;
+		/* Relaxed: an owner seen late costs a hand-over, the numbers are atomic anyway. */
+		uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_relaxed);
+		uint64_t first = 0;
+		uint32_t granted;
+
+		run = run_length(b, i);
+		if (owner != w->id) {
+			for (unsigned int k = i; k < i + run; k++)
+				packet_handover(w, b->m[k], owner, RESUME_SPD_LOOKUP);
+			continue;
+		}
+		granted = sa_seq_reserve(sa, run, &first);
+		for (unsigned int k = 0; k < run; k++) {
+			struct rte_mbuf *m = b->m[i + k];
+
+			if (k >= granted) {
+				packet_drop(w, m, DROP_SEQ_EXHAUSTED);
+				continue;
+			}
+			packet(m)->seq = first + k;
+			b->m[kept++] = m;
+		}
+	}
+	b->n = kept;
+}
+
+/* Padding 1, 2, 3..., its length and the next header, behind `len` bytes (RFC 4303 section 2.4). */
+static void
+write_trailer(uint8_t *end, uint32_t pad_len, uint8_t next_header)
+{
+	for (uint32_t i = 0; i < pad_len; i++)
+		end[i] = (uint8_t)(i + 1);
+	end[pad_len] = (uint8_t)pad_len;
+	end[pad_len + 1] = next_header;
+}
+
+/* RFC 4301 section 5.1.2: DSCP and ECN (RFC 6040 section 4.1, normal mode) as the SA says. */
+static uint8_t
+outer_tos(const struct sa *sa, uint8_t inner)
+{
+	uint8_t mask = 0xff;
+
+	if ((sa->flags & SA_DONT_ENCAP_DSCP) != 0)
+		mask &= ECN_MASK;
+	if ((sa->flags & SA_NOECN) != 0)
+		mask &= DSCP_MASK;
+	return inner & mask;
+}
+
+static void
+write_outer_v4(struct worker *w, const struct sa *sa, struct rte_ipv4_hdr *ip, uint16_t len,
+	       uint8_t tos, bool df)
+{
+	ip->type_of_service = tos;
+	ip->total_length = rte_cpu_to_be_16(len);
+	ip->packet_id = rte_cpu_to_be_16((uint16_t)w->ipv4_id++);
+	ip->fragment_offset = df ? RTE_BE16(RTE_IPV4_HDR_DF_FLAG) : 0;
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	if ((sa->flags & SA_ENCAP_UDP) != 0)
+		((struct rte_udp_hdr *)(ip + 1))->dgram_len = rte_cpu_to_be_16(len - sizeof(*ip));
+}
+
+static void
+write_outer_v6(const struct sa *sa, struct rte_ipv6_hdr *ip, uint16_t len, uint8_t tos)
+{
+	ip->payload_len = rte_cpu_to_be_16(len - sizeof(*ip));
+	tos_set(ip, FAMILY_V6, tos);
+	if ((sa->flags & SA_ENCAP_UDP) != 0)
+		((struct rte_udp_hdr *)(ip + 1))->dgram_len = ip->payload_len;
+}
+
+/* The outer DF bit: the inner one's, set over IPv6, clear if the SA says so (RFC 4301 8.1). */
+static bool
+outer_df(const struct sa *sa, const void *inner, uint8_t family)
+{
+	if ((sa->flags & SA_NOPMTUDISC) != 0)
+		return false;
+	return family == FAMILY_V6 || (((const struct rte_ipv4_hdr *)inner)->fragment_offset &
+				       RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0;
+}
+
+/* One packet. False where the mbuf has no room; it is unchanged then. */
+static bool
+encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	uint32_t len = rte_pktmbuf_pkt_len(m);
+	uint32_t pad_len = esp_padding(len, sa->align);
+	uint32_t front = sa->outer_len + sa->iv_len;
+	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
+	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t tos = outer_tos(sa, tos_get(inner, p->family));
+	bool df = outer_df(sa, inner, p->family);
+	struct esp_header *esp;
+	uint8_t *outer;
+
+	if (rte_pktmbuf_headroom(m) < front || rte_pktmbuf_tailroom(m) < back)
+		return false;
+
+	/* 1. Trailer behind the inner packet. */
+	write_trailer(inner + len, pad_len, p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
+
+	/* 2. Outer and ESP header in front, from the SA's template. */
+	rte_pktmbuf_append(m, (uint16_t)back);
+	outer = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)front);
+	memcpy(outer, sa->outer, sa->outer_len);
+	esp = (struct esp_header *)(outer + sa->outer_len - sizeof(*esp));
+	esp->seq = rte_cpu_to_be_32((uint32_t)p->seq);
+
+	/* 3. The IV: a counter; CBC encrypts it, and what is behind it must not vary. */
+	memset(esp + 1, 0, sa->iv_len);
+	*(unaligned_uint64_t *)(esp + 1) = rte_cpu_to_be_64(sa->iv_base + p->seq);
+
+	/* 4. Lengths, TOS and checksum of the outer header. */
+	if (sa->family == FAMILY_V4)
+		write_outer_v4(w, sa, (struct rte_ipv4_hdr *)outer,
+			       (uint16_t)rte_pktmbuf_pkt_len(m), tos, df);
+	else
+		write_outer_v6(sa, (struct rte_ipv6_hdr *)outer, (uint16_t)rte_pktmbuf_pkt_len(m),
+			       tos);
+
+	/* 5. What the crypto stage is to do. */
+	esp_op_seal(op, sa, (uint8_t *)esp, len + pad_len + ESP_TRAILER, p->seq);
+	p->family = sa->family;
+	p->l4_off =
+		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	p->vrf = w->dp->ifaces[p->out].vrf;
+	return true;
+}
+
+void
+esp_encap(struct worker *w, struct burst *b)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+
+		if (encap(w, m, &w->ops[kept]))
+			b->m[kept++] = m;
+		else
+			packet_drop(w, m, DROP_NO_BUF);
+	}
+	b->n = kept;
+}

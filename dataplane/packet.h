@@ -31,7 +31,7 @@ enum resume {
 
 /* packet.flags */
 #define PACKET_FROM_HOST (1u << 0)  /* the kernel sent it: no TTL decrement, L2 header known */
-#define PACKET_DECRYPTED (1u << 1)  /* came out of `sa_spi`'s SA */
+#define PACKET_DECRYPTED (1u << 1)  /* came out of an SA of ours */
 #define PACKET_SEALED (1u << 2)	    /* ESP of ours: exempt from outbound policy */
 #define PACKET_ICMP_ERROR (1u << 3) /* made here, never answered with another error */
 #define PACKET_LOCAL (1u << 4)	    /* for the host itself */
@@ -39,7 +39,6 @@ enum resume {
 #define PACKET_FORWARDED (1u << 6)  /* TTL decremented */
 #define PACKET_L4_PARTIAL (1u << 7) /* L4 checksum covers only the pseudo-header */
 
-struct policy;
 struct nexthop;
 
 struct packet {
@@ -58,7 +57,6 @@ struct packet {
 		struct { /* valid within one poll */
 			uint64_t seq;		  /* of the SA, all 64 bits */
 			struct sa *sa;
-			struct policy *policy;	  /* of spd_lookup */
 			const struct nexthop *nh; /* of route */
 		};
 		struct { /* while it waits for a neighbour on `out` */
@@ -66,15 +64,15 @@ struct packet {
 			uint8_t next_hop_family;
 		};
 	};
-	uint64_t reserved;
+	uint64_t reserved[2];
 };
 
 static_assert(sizeof(struct packet) == 64, "one line");
 
 static inline struct packet *
-packet(struct rte_mbuf *m)
+packet(const struct rte_mbuf *m)
 {
-	return rte_mbuf_to_priv(m);
+	return rte_mbuf_to_priv((struct rte_mbuf *)(uintptr_t)m);
 }
 
 /* Packets that walk together. A stage compacts the burst as packets leave it. */

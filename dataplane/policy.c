@@ -1,1 +1,186 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stages that ask the SPD: spd_check for what comes in (RFC 4301 section 5.2) and spd_stage
+ * for what is about to leave by an unprotected interface (section 5.1).
+ */
+#include <netinet/in.h>
+
+#include <rte_ring_elem.h>
+
+#include "icmp.h"
+#include "ip_parse.h"
+#include "rate_limit.h"
+#include "walk.h"
+#include "worker.h"
+
+#define PORT_IKE     RTE_BE16(500)
+#define PORT_IKE_NAT RTE_BE16(4500)
+
+/* IKE needs no policy of ours (RFC 4301 section 5.2): the daemon's packets always pass. */
+static bool
+is_ike(const struct flow *flow, rte_be16_t port)
+{
+	return flow->proto == IPPROTO_UDP && !flow->ports_opaque &&
+	       (port == PORT_IKE || port == PORT_IKE_NAT);
+}
+
+/* One store a second keeps the line shared between workers. */
+static void
+policy_touch(const struct worker *w, struct policy *policy)
+{
+	/* Relaxed: a time for statistics. */
+	if (atomic_load_explicit(&policy->used, memory_order_relaxed) != w->now)
+		atomic_store_explicit(&policy->used, w->now, memory_order_relaxed);
+}
+
+/* What a decrypted packet is checked against: its SA's selector, and a policy that fits the SA. */
+static bool
+decrypted_allowed(struct worker *w, const struct packet *p, enum spd_dir dir,
+		  const struct flow *flow)
+{
+	struct policy *policy;
+
+	if (p->sa->narrow && !selector_match(&p->sa->control->params.sel, flow))
+		return false;
+	policy = spd_lookup(w->dp->spd, p->if_id, dir, flow);
+	if (policy == NULL || !spd_allows(policy, p->sa))
+		return false;
+	policy_touch(w, policy);
+	return true;
+}
+
+/* A clear packet from the unprotected side passes where policy lets it come unprotected. */
+static bool
+clear_allowed(struct worker *w, const struct packet *p, enum spd_dir dir, const struct flow *flow)
+{
+	struct policy *policy;
+
+	if ((p->flags & PACKET_LOCAL) != 0 && is_ike(flow, flow->dport))
+		return true;
+	policy = spd_lookup(w->dp->spd, p->if_id, dir, flow);
+	if (policy == NULL)
+		return w->dp->config->spd.no_match == NO_MATCH_BYPASS;
+	policy_touch(w, policy);
+	if (policy->params.action == SPD_PROTECT)
+		return policy->params.tmpl.optional;
+	return policy->params.action == SPD_BYPASS;
+}
+
+void
+spd_check(struct worker *w, struct burst *b)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		const struct packet *p = packet(m);
+		enum spd_dir dir = (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD;
+		struct flow flow;
+
+		if ((p->flags & PACKET_DECRYPTED) != 0) {
+			packet_flow(m, &flow);
+			if (!decrypted_allowed(w, p, dir, &flow)) {
+				packet_drop(w, m, DROP_SELECTOR);
+				continue;
+			}
+		} else if ((p->flags & PACKET_ICMP_ERROR) == 0 &&
+			   w->dp->ifaces[p->in].side == SIDE_UNPROTECTED) {
+			packet_flow(m, &flow);
+			if (!clear_allowed(w, p, dir, &flow)) {
+				packet_drop(w, m, DROP_POLICY_IN);
+				continue;
+			}
+		}
+		b->m[kept++] = m;
+	}
+	b->n = kept;
+}
+
+/* Asks the IKE daemon for an SA: at most once a second for a policy, and limited for a worker. */
+static void
+acquire(struct worker *w, struct policy *policy, const struct flow *flow)
+{
+	struct acquire request = {.policy_index = policy->index, .flow = *flow};
+	/* Relaxed: it only thins out requests. */
+	uint64_t last = atomic_load_explicit(&policy->acquired, memory_order_relaxed);
+
+	if (last == w->now || !rate_limit_take(&w->acquire_rate, w->tsc))
+		return;
+	if (atomic_compare_exchange_strong_explicit(&policy->acquired, &last, w->now,
+						    memory_order_relaxed, memory_order_relaxed))
+		rte_ring_mp_enqueue_elem(w->dp->acquires, &request, sizeof(request));
+}
+
+enum verdict { VERDICT_PROTECT, VERDICT_BYPASS, VERDICT_DROP };
+
+/* Finds the SA that the policy wants; without one nothing leaves. */
+static enum verdict
+protect(struct worker *w, struct packet *p, struct policy *policy, const struct flow *flow,
+	enum drop_reason *reason)
+{
+	/* Acquire: pairs with the control thread's release once the SA is complete. */
+	struct sa *sa = atomic_load_explicit(&policy->sa, memory_order_acquire);
+
+	if (sa == NULL || atomic_load_explicit(&sa->state, memory_order_relaxed) != SA_VALID) {
+		acquire(w, policy, flow);
+		*reason = DROP_NO_SA_OUT;
+		return VERDICT_DROP;
+	}
+	if (sa->narrow && !selector_match(&sa->control->params.sel, flow)) {
+		*reason = DROP_SELECTOR;
+		return VERDICT_DROP;
+	}
+	p->sa = sa;
+	return VERDICT_PROTECT;
+}
+
+static enum verdict
+outbound_verdict(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
+{
+	struct packet *p = packet(m);
+	struct policy *policy;
+	struct flow flow;
+
+	packet_flow(m, &flow);
+	if ((p->flags & PACKET_FROM_HOST) != 0 && is_ike(&flow, flow.sport))
+		return VERDICT_BYPASS;
+	policy = spd_lookup(w->dp->spd, p->if_id, SPD_OUT, &flow);
+	if (policy != NULL) {
+		policy_touch(w, policy);
+		if (policy->params.action == SPD_PROTECT)
+			return protect(w, p, policy, &flow, reason);
+		if (policy->params.action == SPD_BYPASS)
+			return VERDICT_BYPASS;
+	} else if (w->dp->config->spd.no_match == NO_MATCH_BYPASS) {
+		return VERDICT_BYPASS;
+	}
+	*reason = DROP_POLICY_OUT;
+	return VERDICT_DROP;
+}
+
+/* Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`. */
+void
+spd_stage(struct worker *w, struct burst *b)
+{
+	enum drop_reason reason = DROP_POLICY_OUT;
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+
+		switch (outbound_verdict(w, m, &reason)) {
+		case VERDICT_PROTECT:
+			b->m[kept++] = m;
+			break;
+		case VERDICT_BYPASS:
+			burst_add(&w->leaving, m);
+			break;
+		case VERDICT_DROP:
+			if (reason == DROP_POLICY_OUT)
+				icmp_error(w, m, ICMP_ERR_POLICY, 0);
+			packet_drop(w, m, reason);
+			break;
+		}
+	}
+	b->n = kept;
+}

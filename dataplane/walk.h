@@ -16,6 +16,8 @@ typedef void stage_fn(struct worker *w, struct burst *b);
 void walk(struct worker *w, struct burst *frames);
 /* Runs a burst from a worker's inbox: each packet goes on where packet.resume says. */
 void walk_resume(struct worker *w, struct burst *b);
+/* Runs fitted packets from seq_reserve to tx, and leaves the burst and `leaving` empty. */
+void walk_sealing(struct worker *w, struct burst *b);
 
 stage_fn classify;     /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
 

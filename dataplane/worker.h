@@ -13,6 +13,7 @@
 #include "dataplane.h"
 #include "drop.h"
 #include "packet.h"
+#include "rate_limit.h"
 
 #define INBOX_SIZE 4096
 
@@ -36,10 +37,6 @@ struct worker_counters {
 	} iface[IFACES_MAX];
 	uint64_t polls, busy_polls; /* turns of the loop; those that found packets */
 	uint64_t busy_cycles, idle_cycles, sleeps;
-};
-
-struct rate_limit { /* a token bucket, see rate_limit.h */
-	uint64_t tokens, refilled;
 };
 
 struct worker {

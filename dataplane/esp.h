@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ESP on the wire (RFC 4303 section 2), and the arithmetic of its trailer. */
+#pragma once
+
+#include <stdint.h>
+
+#include <rte_byteorder.h>
+
+#include "sadb/sa.h"
+
+struct esp_header {
+	rte_be32_t spi;
+	rte_be32_t seq; /* low half with ESN */
+};
+
+#define ESP_TRAILER   2  /* pad length and next header */
+#define ESP_NEXT_NONE 59 /* a dummy packet */
+
+#define UDP_HEADER 8
+
+/* Bytes of padding behind `len` bytes of payload: the least that aligns the trailer's end. */
+static inline uint32_t
+esp_padding(uint32_t len, uint32_t align)
+{
+	return -(len + ESP_TRAILER) & (align - 1);
+}
+
+/* Bytes of wire IV and ICV. */
+static inline uint32_t
+esp_crypto_overhead(const struct sa *sa)
+{
+	return sa->iv_len + sa->icv_len;
+}
+
+/* The largest inner packet that the SA fits into an outer packet of `mtu` bytes; 0 if none. */
+static inline uint32_t
+esp_inner_mtu(const struct sa *sa, uint32_t mtu)
+{
+	uint32_t fixed = sa->outer_len + esp_crypto_overhead(sa);
+
+	return mtu < fixed + sa->align ? 0 : ((mtu - fixed) & -(uint32_t)sa->align) - ESP_TRAILER;
+}
