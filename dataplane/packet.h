@@ -23,39 +23,40 @@
 
 /* Where a packet that waited or changed workers goes on. It carries no SA pointer then. */
 enum resume {
-	RESUME_CLASSIFY,   /* an Ethernet frame, as if received on `in` */
-	RESUME_SPD_LOOKUP, /* clear, on its way out of an unprotected interface */
-	RESUME_ADJACENCY,  /* next hop to be found (again) */
-	RESUME_TX,	   /* a finished frame for `out` */
+	RESUME_CLASSIFY,          /* an Ethernet frame, as if received on `in` */
+	RESUME_SPD_LOOKUP,        /* clear, on its way out of an unprotected interface */
+	RESUME_ADJACENCY,         /* next hop to be found (again) */
+	RESUME_TX,                /* a finished frame for `out` */
+	RESUME_DROP_NO_NEIGHBOUR, /* waited in vain for `next_hop` on `out`: to be dropped so */
 };
 
 /* packet.flags */
-#define PACKET_FROM_HOST (1u << 0)  /* the kernel sent it: no TTL decrement, L2 header known */
-#define PACKET_DECRYPTED (1u << 1)  /* came out of an SA of ours */
-#define PACKET_SEALED (1u << 2)	    /* ESP of ours: exempt from outbound policy */
+#define PACKET_FROM_HOST  (1u << 0) /* the kernel sent it: no TTL decrement, L2 header known */
+#define PACKET_DECRYPTED  (1u << 1) /* came out of an SA of ours */
+#define PACKET_SEALED     (1u << 2) /* ESP of ours: exempt from outbound policy */
 #define PACKET_ICMP_ERROR (1u << 3) /* made here, never answered with another error */
-#define PACKET_LOCAL (1u << 4)	    /* for the host itself */
-#define PACKET_UDP_ENCAP (1u << 5)  /* ESP in UDP */
-#define PACKET_FORWARDED (1u << 6)  /* TTL decremented */
+#define PACKET_LOCAL      (1u << 4) /* for the host itself */
+#define PACKET_UDP_ENCAP  (1u << 5) /* ESP in UDP */
+#define PACKET_FORWARDED  (1u << 6) /* TTL decremented */
 #define PACKET_L4_PARTIAL (1u << 7) /* L4 checksum covers only the pseudo-header */
 
 struct nexthop;
 
 struct packet {
 	uint16_t in, out;   /* iface numbers; IFACE_NONE where there is none */
-	uint16_t flags;	    /* PACKET_* */
-	uint8_t family;	    /* FAMILY_V4, FAMILY_V6 */
-	uint8_t proto;	    /* of the payload, behind IPv6 extension headers */
+	uint16_t flags;     /* PACKET_* */
+	uint8_t family;     /* FAMILY_V4, FAMILY_V6 */
+	uint8_t proto;      /* of the payload, behind IPv6 extension headers */
 	uint16_t l4_off;    /* from the IP header; behind IPv6 extension headers */
-	uint8_t resume;	    /* enum resume */
+	uint8_t resume;     /* enum resume */
 	uint8_t fragment;   /* 0 whole, 1 first fragment, 2 later fragment */
-	uint32_t if_id;	    /* tenant */
+	uint32_t if_id;     /* tenant */
 	uint32_t flow_hash; /* of addresses, protocol and ports */
 	uint16_t l2_len;    /* bytes of L2 header in front of the IP header, as received */
-	uint16_t vrf;	    /* the FIB's number of the table to route in */
+	uint16_t vrf;       /* the FIB's number of the table to route in */
 	union {
-		struct { /* valid within one poll */
-			uint64_t seq;		  /* of the SA, all 64 bits */
+		struct {              /* valid within one poll */
+			uint64_t seq; /* of the SA, all 64 bits */
 			struct sa *sa;
 			const struct nexthop *nh; /* of route */
 		};
