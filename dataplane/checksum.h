@@ -1,10 +1,47 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Internet checksums (RFC 1071): the IPv4 header's, its increments (RFC 1624), and L4 completion. */
+/* Internet checksums (RFC 1071): the IPv4 header's, its increments (RFC 1624), and L4 completion.
+ */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ip.h>
 
 #include "packet.h"
+
+/* Changes a checksum for a 16-bit word under it that changes (RFC 1624, equation 3). */
+static inline rte_be16_t
+checksum_replace(rte_be16_t sum, rte_be16_t from, rte_be16_t to)
+{
+	uint32_t s = (uint16_t)~sum + (uint32_t)(uint16_t)~from + to;
+
+	s = (s & 0xffff) + (s >> 16);
+	s = (s & 0xffff) + (s >> 16);
+	return (rte_be16_t)~s;
+}
+
+/* One less in the TTL of an IPv4 header, which is above 0. */
+static inline void
+checksum_ttl_decrement(struct rte_ipv4_hdr *ip)
+{
+	uint32_t sum = ip->hdr_checksum + (uint32_t)RTE_BE16(0x0100);
+
+	ip->time_to_live--;
+	ip->hdr_checksum = (rte_be16_t)(sum + (sum >= 0xffff));
+}
+
+/* Writes the header checksum of an IPv4 header, options included. */
+void checksum_ipv4(struct rte_ipv4_hdr *ip);
+
+/*
+ * The sum, not yet complemented, of the pseudo-header of an L4 packet behind the parsed packet's
+ * IP header (RFC 793, RFC 8200 section 8.1), `l4_len` bytes long.
+ */
+uint16_t checksum_pseudo(const struct rte_mbuf *m, uint32_t l4_len);
+
+/* The checksum of the parsed packet's L4 part, whose own checksum field is zero. */
+rte_be16_t checksum_l4(const struct rte_mbuf *m);
 
 /*
  * Completes a TCP or UDP checksum that so far covers only the pseudo-header, as a sender with

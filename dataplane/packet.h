@@ -39,6 +39,8 @@ enum resume {
 #define PACKET_UDP_ENCAP  (1u << 5) /* ESP in UDP */
 #define PACKET_FORWARDED  (1u << 6) /* TTL decremented */
 #define PACKET_L4_PARTIAL (1u << 7) /* L4 checksum covers only the pseudo-header */
+#define PACKET_L2_GROUP   (1u << 8) /* came as a multicast or broadcast frame */
+#define PACKET_MERGED     (1u << 9) /* TCP, longer than the MTU of its way in: merged on that way */
 
 struct nexthop;
 

@@ -12,6 +12,13 @@ struct worker;
 
 typedef void stage_fn(struct worker *w, struct burst *b);
 
+/*
+ * The rule for full bursts. Every packet of a poll's burst (at most BURST_MAX) is in one list's
+ * burst at a time, so that none can overflow by moving. Stages that make packets: `pmtu` and
+ * `adjacency` send what their burst holds on its way before they add to a full one, and an ICMP
+ * error is not made when `errors` is full.
+ */
+
 /* Runs a burst of received frames (data at the Ethernet header) through the walks. */
 void walk(struct worker *w, struct burst *frames);
 /* Runs a burst from a worker's inbox: each packet goes on where packet.resume says. */
@@ -19,23 +26,36 @@ void walk_resume(struct worker *w, struct burst *b);
 /* Runs fitted packets from seq_reserve to tx, and leaves the burst and `leaving` empty. */
 void walk_sealing(struct worker *w, struct burst *b);
 
-stage_fn classify;     /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
+stage_fn classify; /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
 
 stage_fn sad_stage;    /* sad_lookup: the SA of an inbound packet */
 stage_fn replay_stage; /* replay_check: before any crypto */
 stage_fn crypto_open_stage;
 stage_fn replay_commit;
-stage_fn esp_decap;    /* trailer, padding, inner header; joins `clear` */
+stage_fn esp_decap; /* trailer, padding, inner header; joins `clear` */
 
-stage_fn route;	       /* next hop of the destination; recognises packets for the host */
-stage_fn spd_check;    /* inbound policy: decrypted packets, and clear ones from the unprotected side */
-stage_fn forward;      /* TTL; punts; direction is decided here, by the interface out */
+stage_fn route; /* next hop of the destination; recognises packets for the host */
+stage_fn
+	spd_check; /* inbound policy: decrypted packets, and clear ones from the unprotected side */
+stage_fn forward;  /* TTL; punts; direction is decided here, by the interface out */
 
-stage_fn spd_stage;    /* spd_lookup: protect, bypass, discard */
-stage_fn pmtu;	       /* fits the packet into the way: fragments, or answers too-big */
-stage_fn seq_reserve;  /* numbers for runs of packets of one SA; other owners' packets go there */
-stage_fn esp_encap;    /* trailer, ESP header, outer header */
+stage_fn spd_stage;   /* spd_lookup: protect, bypass, discard */
+stage_fn pmtu;        /* fits the packet into the way: fragments, or answers too-big */
+stage_fn seq_reserve; /* numbers for runs of packets of one SA; other owners' packets go there */
+stage_fn esp_encap;   /* trailer, ESP header, outer header */
 stage_fn crypto_seal_stage;
 
-stage_fn adjacency;    /* outer route where sealed, neighbour, Ethernet header */
-stage_fn tx;	       /* to the port's queue, or its owner */
+stage_fn adjacency; /* outer route where sealed, neighbour, Ethernet header */
+stage_fn tx;        /* to the port's queue, or its owner */
+
+/* Sends what tx gathered for each port. Once a poll. */
+void tx_flush(struct worker *w);
+
+struct port;
+
+/*
+ * Takes the frames of a port's queue into `b` (empty): each in a buffer of its own, its struct
+ * packet begun, counted as received. Frames that another worker shall carry are handed over.
+ * Returns how many the queue gave.
+ */
+unsigned int rx(struct worker *w, const struct port *port, struct burst *b);

@@ -24,7 +24,7 @@
  */
 struct worker_counters {
 	uint64_t received;  /* from ports and from the host */
-	uint64_t made;	    /* here: fragments beyond the first, ICMP errors, split segments */
+	uint64_t made;      /* here: fragments beyond the first, ICMP errors, split segments */
 	uint64_t forwarded; /* sent out of a port */
 	uint64_t punted;    /* to the host */
 	uint64_t consumed;  /* ended here as they should: keepalives, dummy packets */
@@ -41,13 +41,15 @@ struct worker_counters {
 
 struct worker {
 	struct dataplane *dp;
-	unsigned int id;    /* 0 to workers - 1: its queue number and its QSBR thread */
+	unsigned int id; /* 0 to workers - 1: its queue number and its QSBR thread */
 	unsigned int lcore;
 	struct crypto_ctx *crypto;
 	struct rte_ring *inbox; /* mbufs that resume here: from workers, host and control thread */
-	uint64_t now;	    /* wall-clock seconds, read once a poll */
-	uint64_t tsc;	    /* rte_rdtsc(), read once a poll */
-	uint32_t ipv4_id;   /* next value of this worker's block */
+	uint64_t now;           /* wall-clock seconds, read once a poll */
+	uint64_t tsc;           /* rte_rdtsc(), read once a poll */
+	uint64_t clock_due;     /* TSC at which `now` is read again */
+	uint32_t idle_polls;    /* in succession */
+	uint32_t ipv4_id;       /* next value of this worker's block */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
 	struct burst inbound;  /* ESP for us, at sad_lookup */
@@ -56,7 +58,7 @@ struct worker {
 	struct burst leaving;  /* at adjacency */
 	struct burst errors;   /* ICMP errors made here, at route, after this burst */
 
-	struct crypto_op ops[BURST_MAX]; /* of the burst in the crypto stages */
+	struct crypto_op ops[BURST_MAX];           /* of the burst in the crypto stages */
 	struct rte_mbuf *tx[PORTS_MAX][BURST_MAX]; /* frames for each port */
 	uint16_t tx_count[PORTS_MAX];
 	struct rate_limit icmp_rate, acquire_rate;
@@ -75,7 +77,10 @@ void workers_sum(const struct dataplane *dp, struct worker_counters *sum);
 void packet_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason);
 void packet_consume(struct worker *w, struct rte_mbuf *m);
 
-/* To the host: the mbuf's data begins at the IP header (or `l2` says it has its L2 header). */
+/*
+ * To the host, up the TAP of `in`, or of `out` where the packet was decrypted. Data begins behind
+ * the L2 header; an untagged header is put in front, a made-up one where there was none (l2_len 0).
+ */
 void packet_punt(struct worker *w, struct rte_mbuf *m);
 
 /* To another worker's inbox; clears the SA pointer. Drops as `handover` when it is full. */
