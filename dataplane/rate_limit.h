@@ -1,37 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A token bucket per worker, on the time-stamp counter: ICMP errors and acquires are limited by it.
- */
+/* A token bucket for what must be limited in rate: ICMP errors and acquires. One thread's. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <rte_cycles.h>
+struct rate_limit {
+	uint64_t interval; /* TSC ticks for a token */
+	uint64_t burst;	   /* tokens at most */
+	uint64_t tokens;
+	uint64_t refilled; /* TSC of the last refill */
+};
 
-#include "worker.h"
-
-/*
- * Takes a token: false where there is none. `tsc` is the worker's; `per_second` tokens come in a
- * second, and at most `burst` (not above per_second) gather. A zeroed bucket is full.
- */
-static inline bool
-rate_limit_take(struct rate_limit *limit, uint64_t tsc, uint32_t per_second, uint32_t burst)
+/* `hz` TSC ticks a second; starts full. */
+static inline void
+rate_limit_init(struct rate_limit *r, uint64_t hz, uint64_t per_second, uint64_t burst)
 {
-	uint64_t hz = rte_get_tsc_hz();
-	uint64_t elapsed = tsc - limit->refilled;
-	uint64_t fresh;
+	*r = (struct rate_limit){.interval = hz / per_second, .burst = burst, .tokens = burst};
+}
 
-	if (elapsed >= hz) {
-		limit->tokens = burst;
-		limit->refilled = tsc;
-	} else {
-		fresh = elapsed * per_second / hz;
-		limit->tokens = limit->tokens + fresh > burst ? burst : limit->tokens + fresh;
-		/* Only whole tokens are taken from the time that passed. */
-		limit->refilled += fresh * hz / per_second;
+/* Takes a token at time `tsc`. False where there is none. */
+static inline bool
+rate_limit_take(struct rate_limit *r, uint64_t tsc)
+{
+	uint64_t new = (tsc - r->refilled) / r->interval;
+
+	if (new > 0) {
+		r->tokens = r->tokens + new > r->burst ? r->burst : r->tokens + new;
+		r->refilled += new * r->interval;
 	}
-	if (limit->tokens == 0)
+	if (r->tokens == 0)
 		return false;
-	limit->tokens--;
+	r->tokens--;
 	return true;
 }
