@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The configuration file (YAML), validated: docs/configuration.md is its reference. Syntax and schema
- * errors name file, line and key (libcyaml); what only sense can tell (a duplicate name, a bad
- * address) names the key's path. Both say what was expected.
+ * The configuration file (YAML), validated: docs/configuration.md is its reference. Every error
+ * names file, line and the key's path, and says what was expected.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "crypto/reason.h"
+#include "sadb/addr.h"
+
+struct fib_prefix;
 
 enum config_polling { POLLING_ADAPTIVE, POLLING_BUSY };
 enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
 enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
 
 struct config_workers {
-	unsigned int *cores; /* CPU numbers, one worker each */
+	unsigned int *cores; /* CPU numbers, one worker each; default the last CPU */
 	unsigned int cores_count;
 	enum config_polling polling;
 };
@@ -24,12 +27,12 @@ struct config_workers {
 /* What an untagged port and an 802.1Q sub-port have in common: an interface of the gateway. */
 struct config_vlan {
 	char *name;
-	uint16_t id;	      /* 802.1Q, 1 to 4094 */
+	uint16_t id; /* 802.1Q, 1 to 4094 */
 	enum config_side side;
-	uint16_t mtu;	      /* of IP packets; default the port's */
+	uint16_t mtu;         /* of IP packets; default the port's */
 	char *host_interface; /* name of the TAP; default the name */
 	uint32_t tenant;      /* if_id, 0 none */
-	uint32_t table;	      /* kernel routing table, default 254 (main) */
+	uint32_t table;       /* kernel routing table, default 254 (main) */
 };
 
 struct config_port {
@@ -54,6 +57,31 @@ struct config_neighbour {
 	char *address, *mac, *port;
 };
 
+struct config_sad {
+	uint32_t max_sas;       /* default 16384 */
+	uint32_t replay_window; /* least window of an inbound SA, default 992 */
+};
+
+struct config_spd {
+	uint32_t max_policies;         /* default 16384 */
+	enum config_no_match no_match; /* default discard */
+};
+
+struct config_crypto {
+	char *backend; /* "ipsec-mb" (default) or "openssl" */
+};
+
+struct config_sockets {
+	char *xfrm;  /* default /run/sealane/xfrm.sock */
+	char *show;  /* default /run/sealane/show.sock */
+	char *group; /* may use them beside root; default none */
+};
+
+struct config_log {
+	char *level;  /* "error", "warning", "notice" (default), "info", "debug" */
+	char *target; /* "stderr" (default), "syslog" or a file's path */
+};
+
 struct config {
 	struct config_workers workers;
 	struct config_port *ports;
@@ -62,31 +90,23 @@ struct config {
 	unsigned int routes_count;
 	struct config_neighbour *neighbours;
 	unsigned int neighbours_count;
-	struct {
-		uint32_t max_sas;	/* default 16384 */
-		uint32_t replay_window; /* least window of an inbound SA, default 992 */
-	} sad;
-	struct {
-		uint32_t max_policies;	  /* default 16384 */
-		enum config_no_match no_match; /* default discard */
-	} spd;
-	struct {
-		char *backend; /* "ipsec-mb" (default) or "openssl" */
-	} crypto;
-	struct {
-		char *xfrm;  /* default /run/sealane/xfrm.sock */
-		char *show;  /* default /run/sealane/show.sock */
-		char *group; /* may use them beside root; default none */
-	} sockets;
-	struct {
-		char *level;  /* "error", "warning", "notice" (default), "info", "debug" */
-		char *target; /* "stderr" (default), "syslog" or a file's path */
-	} log;
+	struct config_sad sad;
+	struct config_spd spd;
+	struct config_crypto crypto;
+	struct config_sockets sockets;
+	struct config_log log;
 };
 
 /*
- * Reads and checks `path`. NULL after every error found was written to stderr, one a line. Free
- * with config_free().
+ * Reads and checks `path`. NULL after every error found was written to `errors`, one a line:
+ * "FILE:LINE: KEY: what is wrong, expected ...". Free with config_free().
  */
-struct config *config_load(const char *path);
+struct config *config_load(const char *path, FILE *errors);
 void config_free(struct config *config);
+
+/*
+ * The parts of a checked route's prefix ("10.2.0.0/16") or an address ("10.2.0.1"). 0, or -EINVAL
+ * with the reason.
+ */
+int config_prefix(const char *text, struct fib_prefix *prefix, struct reason *why);
+int config_address(const char *text, union ip_addr *addr, uint8_t *family);
