@@ -30,19 +30,19 @@
 
 enum crypto_backend {
 	CRYPTO_IPSEC_MB, /* Intel IPsec-MB: the fast one */
-	CRYPTO_OPENSSL,	 /* OpenSSL libcrypto: the reference and the fallback */
+	CRYPTO_OPENSSL,  /* OpenSSL libcrypto: the reference and the fallback */
 	CRYPTO_BACKENDS,
 };
 
 struct crypto_op {
-	const void *key;     /* expanded by crypto_key_expand() of the same backend */
+	const void *key; /* expanded by crypto_key_expand() of the same backend */
 	uint8_t *text;
 	const uint8_t *auth;
 	uint8_t *icv;
 	uint32_t text_len;   /* bytes; CBC: a multiple of 16 */
 	uint32_t auth_len;   /* bytes */
-	uint8_t suite;	     /* number in crypto_suites[] */
-	uint8_t ok;	     /* open: 1 where the ICV was right; seal: always 1 */
+	uint8_t suite;       /* number in crypto_suites[] */
+	uint8_t ok;          /* open: 1 where the ICV was right; seal: always 1 */
 	uint8_t scratch[22]; /* the caller's: AAD with ESN, or a saved ICV */
 	uint8_t iv[16];
 };

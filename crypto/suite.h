@@ -22,21 +22,21 @@ struct crypto_suite {
 	const char *aead;     /* the kernel's name of the AEAD, or NULL */
 	const char *cipher;   /* the kernel's name of the cipher, or NULL for an AEAD */
 	const char *auth;     /* the kernel's name of the integrity, or NULL for an AEAD */
-	uint16_t rfc;	      /* the RFC that defines its use in ESP */
-	uint8_t kind;	      /* enum crypto_kind */
+	uint16_t rfc;         /* the RFC that defines its use in ESP */
+	uint8_t kind;         /* enum crypto_kind */
 	uint8_t key_len;      /* bytes of cipher key, without salt */
 	uint8_t salt_len;     /* bytes of salt that end the key material: 4 or 0 */
 	uint8_t auth_key_len; /* bytes of integrity key, 0 for an AEAD */
-	uint8_t iv_len;	      /* bytes of IV on the wire */
+	uint8_t iv_len;       /* bytes of IV on the wire */
 	uint8_t icv_len;      /* bytes of ICV on the wire */
-	uint8_t align;	      /* payload, pad, pad length and next header together: a multiple */
+	uint8_t align;        /* payload, pad, pad length and next header together: a multiple */
 	bool counter_mode;    /* a repeated IV breaks it (RFC 8221 section 3) */
 };
 
 /* How IKE daemons name what they want: as in XFRMA_ALG_AEAD, _CRYPT and _AUTH_TRUNC. */
 struct crypto_request {
 	const char *aead, *cipher, *auth; /* names or NULL */
-	uint32_t aead_key_bits;		  /* key and salt, in bits */
+	uint32_t aead_key_bits;           /* key and salt, in bits */
 	uint32_t aead_icv_bits;
 	uint32_t cipher_key_bits;
 	uint32_t auth_key_bits;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a backend gives to crypto.c, private to this folder. A backend embeds struct crypto_ctx as
+ * the first member of its own context and fills in one function for each suite and direction, so
+ * that which suite it is gets decided once for a run of operations, never for one of them.
+ */
+#pragma once
+
+#include <string.h>
+
+#include "crypto.h"
+
+/* Runs n (at least 1) operations that all have the suite of the first. */
+typedef void crypto_run_fn(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n);
+
+struct backend_ops {
+	const char *name;
+	struct crypto_ctx *(*ctx_new)(struct reason *why);
+	void (*ctx_free)(struct crypto_ctx *ctx);
+	size_t (*key_size)(const struct crypto_suite *suite);
+	void (*key_expand)(struct crypto_ctx *ctx, const struct crypto_suite *suite,
+			   const uint8_t *key, const uint8_t *auth_key, void *expanded);
+};
+
+struct crypto_ctx {
+	const struct backend_ops *backend;
+	crypto_run_fn *seal[CRYPTO_SUITES_MAX];
+	crypto_run_fn *open[CRYPTO_SUITES_MAX];
+};
+
+extern const struct backend_ops crypto_ipsec_mb_ops;
+extern const struct backend_ops crypto_openssl_ops;
+
+/* Compares two ICVs of 16 bytes in a time that does not depend on them. */
+static inline uint8_t
+icv_equal(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
