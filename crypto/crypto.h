@@ -42,7 +42,7 @@ struct crypto_op {
 	uint32_t text_len;   /* bytes; CBC: a multiple of 16 */
 	uint32_t auth_len;   /* bytes */
 	uint8_t suite;       /* number in crypto_suites[] */
-	uint8_t ok;          /* open: 1 where the ICV was right; seal: always 1 */
+	uint8_t ok;	     /* open: 1 where the ICV was right; seal: 0 only if the library failed */
 	uint8_t scratch[22]; /* the caller's: AAD with ESN, or a saved ICV */
 	uint8_t iv[16];
 };

@@ -52,26 +52,32 @@ udp6_checksum(struct rte_mbuf *m, const struct packet *p)
 	udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
 }
 
+static void
+sealed(struct worker *w, struct rte_mbuf *m)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+
+	/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
+	sad_charge(w->dp->sad, w->id, sa,
+		   rte_pktmbuf_pkt_len(m) - sa->outer_len - esp_crypto_overhead(sa), w->now);
+	if ((sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6)
+		udp6_checksum(m, p);
+	p->flags |= PACKET_SEALED;
+	p->sa = NULL;
+	w->count.sealed++;
+	burst_add(&w->leaving, m);
+}
+
 void
 crypto_seal_stage(struct worker *w, struct burst *b)
 {
 	crypto_seal(w->crypto, w->ops, b->n);
 	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		struct packet *p = packet(m);
-		const struct sa *sa = p->sa;
-
-		sad_charge(
-			w->dp->sad, w->id, sa,
-			(uint32_t)(w->ops[i].icv - w->ops[i].text) -
-				(crypto_suites[sa->suite].kind == CRYPTO_CBC_HMAC ? sa->iv_len : 0),
-			w->now);
-		if ((sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6)
-			udp6_checksum(m, p);
-		p->flags |= PACKET_SEALED;
-		p->sa = NULL;
-		burst_add(&w->leaving, m);
+		if (w->ops[i].ok)
+			sealed(w, b->m[i]);
+		else
+			packet_drop(w, b->m[i], DROP_CRYPTO);
 	}
-	w->count.sealed += b->n;
 	b->n = 0;
 }

@@ -39,6 +39,7 @@
 	X(POLICY_OUT, "policy_out", "discarded by policy, or no policy lets it out")               \
 	X(NO_SA_OUT, "no_sa_out", "policy protects but there is no SA: an acquire was sent")       \
 	X(SEQ_EXHAUSTED, "seq_exhausted", "the SA's sequence numbers are used up")                 \
+	X(CRYPTO, "crypto", "the crypto backend failed to seal")                                    \
 	X(NATT_SHORT, "natt_short", "UDP encapsulation with 1 to 3 bytes that are no keepalive")   \
 	X(UDP_LEN, "udp_len", "UDP length below 8 or beyond IP's")                                 \
 	X(NO_BUF, "no_buf", "no packet buffer, or no room in one")                                 \
