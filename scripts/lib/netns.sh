@@ -58,3 +58,11 @@ below_engine() {
 		tc -n "$1" filter add dev "$2" ingress protocol all \
 			bpf direct-action bytecode '1,6 0 0 2'
 }
+
+# mute NETNS IF: nothing that the kernel sends leaves by this interface. On a host interface it makes
+# the kernel's own chatter (multicast listener reports and the like) no part of a count.
+mute() {
+	tc -n "$1" qdisc add dev "$2" clsact &&
+		tc -n "$1" filter add dev "$2" egress protocol all \
+			bpf direct-action bytecode '1,6 0 0 2'
+}

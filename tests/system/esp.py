@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+The peer's side of ESP: scapy's IPsec layer (over python3-cryptography) is the second opinion on every
+packet that the engine makes or takes. What scapy lacks, the high sequence half under HMAC, is added.
+"""
+
+import functools
+import secrets
+import struct
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.ipsec import ESP, SecurityAssociation, _ESPPlain
+from scapy.packet import Raw
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    crypt: str  # scapy's name
+    key_len: int  # bytes, salt included
+    auth: str = None  # scapy's name
+    auth_key_len: int = 0
+    xfrm: str = ""  # words of `ip xfrm state add`, {key} and {auth_key} to be filled
+
+    def words(self, key, auth_key):
+        return self.xfrm.format(key=f"0x{key.hex()}", auth_key=f"0x{auth_key.hex()}")
+
+
+def gcm(bits):
+    return Suite(f"aes{bits}gcm16", "AES-GCM", bits // 8 + 4,
+                 xfrm="aead rfc4106(gcm(aes)) {key} 128")
+
+
+def cbc(bits):
+    return Suite(f"aes{bits}-sha256", "AES-CBC", bits // 8, "SHA2-256-128", 32,
+                 xfrm="enc cbc(aes) {key} auth-trunc hmac(sha256) {auth_key} 128")
+
+
+SUITES = [
+    gcm(128), gcm(192), gcm(256),
+    Suite("chacha20poly1305", "CHACHA20-POLY1305", 36,
+          xfrm="aead rfc7539esp(chacha20,poly1305) {key} 128"),
+    cbc(128), cbc(256),
+]
+GCM = SUITES[0]
+CBC = SUITES[-2]
+
+
+class WithHighHalf:
+    """A scapy integrity algorithm that puts the high sequence half under the ICV (RFC 4303 2.2.1)."""
+
+    def __init__(self, algorithm, high):
+        self.algorithm = algorithm
+        self.sign = functools.partial(algorithm.sign, esn_en=True, esn=high)
+        self.verify = functools.partial(algorithm.verify, esn_en=True, esn=high)
+
+    def __getattr__(self, name):
+        return getattr(self.algorithm, name)
+
+
+class Peer:
+    """One SA as the peer has it. `high` is the high half of the sequence numbers, None without ESN."""
+
+    def __init__(self, suite, spi, key, auth_key, src, dst, high=None):
+        ip = IPv6 if ":" in src else IP
+        esn = {} if high is None else {"esn_en": True, "esn": high}
+        self.sa = SecurityAssociation(
+            ESP, spi=spi, crypt_algo=suite.crypt, crypt_key=key, auth_algo=suite.auth,
+            auth_key=auth_key or None, tunnel_header=ip(src=src, dst=dst), **esn)
+        if suite.auth and high is not None:
+            self.sa.auth_algo = WithHighHalf(self.sa.auth_algo, high)
+
+    def seal(self, inner, seq=None):
+        """The ESP packet (IP and all) that carries `inner`; the next number unless `seq` says it."""
+        return self.sa.encrypt(inner, seq_num=seq)
+
+    def seal_raw(self, data, padding, nh=4, padlen=None):
+        """The same for any bytes, with padding and trailer as they are given."""
+        sa = self.sa
+        plain = _ESPPlain(spi=sa.spi, seq=sa.seq_num, iv=sa.crypt_algo.generate_iv(), data=data,
+                          padding=padding, padlen=len(padding) if padlen is None else padlen, nh=nh)
+        sa.seq_num += 1
+        sealed = sa.crypt_algo.encrypt(sa, plain, sa.crypt_key)
+        sa.auth_algo.sign(sealed, sa.auth_key)
+        outer = sa.tunnel_header.copy()
+        outer.proto = 50
+        return outer / Raw(bytes(sealed))
+
+    def open(self, packet):
+        """What an ESP packet carries. Raises IPSecIntegrityError for a wrong ICV."""
+        outer = packet[IPv6] if isinstance(self.sa.tunnel_header, IPv6) else packet[IP]
+        return self.sa.decrypt(outer.copy())
+
+    def plain(self, packet):
+        """All that is encrypted, padding and trailer included (not for ESN)."""
+        esp, sa = packet[ESP], self.sa
+        iv = esp.data[:sa.crypt_algo.iv_size]
+        text = esp.data[len(iv):]
+        if sa.crypt_algo.name == "AES-CBC":
+            cipher = Cipher(algorithms.AES(sa.crypt_key), modes.CBC(iv)).decryptor()
+            return cipher.update(text[:-sa.auth_algo.icv_size]) + cipher.finalize()
+        aead = AESGCM if sa.crypt_algo.name == "AES-GCM" else ChaCha20Poly1305
+        header = struct.pack("!II", esp.spi, esp.seq)
+        return aead(sa.crypt_key).decrypt(sa.crypt_salt + iv, text, header)
+
+
+class Tunnel:
+    """
+    A pair of SAs between the engine (`ours`) and the peer that a test plays (`theirs`), with keys
+    that no other has: the engine remembers how far each key has been used. `out` is the SA of what
+    the engine sends, `into` of what it receives.
+    """
+
+    def __init__(self, ours, theirs, suite=GCM, spi=0x10001, reqid=1, esn=False, high=0, window=64):
+        self.ours, self.theirs, self.suite = ours, theirs, suite
+        self.reqid, self.esn, self.high, self.window = reqid, esn, high, window
+        self.spi_in, self.spi_out = spi, spi + 0x1000000
+        self.key = {way: secrets.token_bytes(suite.key_len) for way in "io"}
+        self.auth_key = {way: secrets.token_bytes(suite.auth_key_len) for way in "io"}
+        half = high if esn else None
+        self.into = Peer(suite, self.spi_in, self.key["i"], self.auth_key["i"], theirs, ours, half)
+        self.out = Peer(suite, self.spi_out, self.key["o"], self.auth_key["o"], ours, theirs, half)
+
+    def state(self, way):
+        """The words of `ip xfrm state add` for the SA of one way, "i" or "o"."""
+        src, dst, spi = ((self.theirs, self.ours, self.spi_in) if way == "i"
+                         else (self.ours, self.theirs, self.spi_out))
+        words = f"src {src} dst {dst} proto esp spi {spi:#x} reqid {self.reqid} mode tunnel " \
+                f"replay-window {self.window} flag af-unspec "
+        if self.esn:
+            words += "flag esn "
+            if self.high:
+                words += f"{'replay-seq-hi' if way == 'i' else 'replay-oseq-hi'} {self.high} "
+        return words + self.suite.words(self.key[way], self.auth_key[way])
+
+    def template(self, way):
+        src, dst = (self.theirs, self.ours) if way == "i" else (self.ours, self.theirs)
+        return f"tmpl src {src} dst {dst} proto esp reqid {self.reqid} mode tunnel"
+
+    def states(self):
+        """Commands of `ip` that install both SAs."""
+        return [f"xfrm state add {self.state(way)}" for way in "io"]
+
+    def policies(self, near, far, into=("fwd", "in")):
+        """What goes from `near` to `far` is to be protected, and what comes back must have been."""
+        return [f"xfrm policy add src {near} dst {far} dir out {self.template('o')}"] + [
+            f"xfrm policy add src {far} dst {near} dir {direction} {self.template('i')}"
+            for direction in into]
