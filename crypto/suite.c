@@ -100,7 +100,6 @@ static const struct {
 	{"cbc(cast5)", "its block of 64 bits is too short (RFC 8221 section 5)"},
 	{"cast5", "its block of 64 bits is too short (RFC 8221 section 5)"},
 	{"hmac(md5)", "MD5 is broken (RFC 8221 section 6)"},
-	{"digest_null", "integrity is required (RFC 8221 section 4)"},
 };
 
 static const char *
@@ -134,16 +133,22 @@ material_len(const struct crypto_suite *suite)
 	return suite->key_len + suite->salt_len;
 }
 
+/* The name by which a suite of that sort, AEAD or cipher with integrity, is asked for, or NULL. */
+static const char *
+name_of(const struct crypto_suite *suite, bool aead)
+{
+	return aead ? suite->aead : suite->cipher;
+}
+
 /* The key lengths of all suites with that cipher, in words: "20, 28 or 36". */
 static void
-expected_lengths(const char *name, char *text, size_t size)
+expected_lengths(const char *name, bool aead, char *text, size_t size)
 {
 	unsigned int len[CRYPTO_SUITES_MAX], n = 0;
 	size_t used = 0;
 
 	for (unsigned int i = 0; i < crypto_suites_count; i++)
-		if (same_name(crypto_suites[i].aead, name) ||
-		    same_name(crypto_suites[i].cipher, name))
+		if (same_name(name_of(&crypto_suites[i], aead), name))
 			len[n++] = material_len(&crypto_suites[i]);
 	for (unsigned int i = 0; i < n && used < size; i++)
 		used += snprintf(text + used, size - used, "%s%u",
@@ -162,18 +167,17 @@ bad_key_length(const char *name, uint32_t bits, const char *expected, struct rea
 
 /* The suite of that cipher (an AEAD, or a plain one) with that key length. */
 static int
-find_by_key(const char *name, uint32_t bits, struct reason *why)
+find_by_key(const char *name, bool aead, uint32_t bits, struct reason *why)
 {
 	char expected[64] = "";
 
 	for (unsigned int i = 0; i < crypto_suites_count; i++) {
 		const struct crypto_suite *suite = &crypto_suites[i];
 
-		if ((same_name(suite->aead, name) || same_name(suite->cipher, name)) &&
-		    bits == material_len(suite) * 8)
+		if (same_name(name_of(suite, aead), name) && bits == material_len(suite) * 8)
 			return (int)i;
 	}
-	expected_lengths(name, expected, sizeof(expected));
+	expected_lengths(name, aead, expected, sizeof(expected));
 	if (!expected[0])
 		return reason_set(why, ENOSYS, "unknown algorithm: %s", name);
 	return bad_key_length(name, bits, expected, why);
@@ -182,15 +186,13 @@ find_by_key(const char *name, uint32_t bits, struct reason *why)
 static int
 find_aead(const char *name, const struct crypto_request *request, struct reason *why)
 {
-	int number = find_by_key(name, request->aead_key_bits, why);
+	int number = find_by_key(name, true, request->aead_key_bits, why);
 
 	if (number < 0)
 		return number;
 	if (request->aead_icv_bits != crypto_suites[number].icv_len * 8U)
-		return reason_set(
-			why, EINVAL,
-			"bad ICV length: %u bits for %s, expected %u (RFC 8221 section 5)",
-			request->aead_icv_bits, name, crypto_suites[number].icv_len * 8U);
+		return reason_set(why, EINVAL, "bad ICV length: %u bits for %s, only %u is offered",
+				  request->aead_icv_bits, name, crypto_suites[number].icv_len * 8U);
 	return number;
 }
 
@@ -219,13 +221,22 @@ check_auth(const char *name, const struct crypto_suite *suite, const struct cryp
 	return 0;
 }
 
+/* RFC 8221 section 4, and for a NULL cipher RFC 4303 section 3.2, want integrity always. */
+static int
+refuse_bare(const char *cipher, struct reason *why)
+{
+	return reason_set(why, ENOSYS, "%s without integrity is refused (%s)", cipher,
+			  same_name(cipher, "ecb(cipher_null)") ? "RFC 4303 section 3.2"
+								: "RFC 8221 section 4");
+}
+
 static int
 find_pair(const char *cipher, const char *auth, const struct crypto_request *request,
 	  struct reason *why)
 {
 	int number, error;
 
-	number = find_by_key(cipher, request->cipher_key_bits, why);
+	number = find_by_key(cipher, false, request->cipher_key_bits, why);
 	if (number < 0)
 		return number;
 	error = check_auth(auth, &crypto_suites[number], request, why);
@@ -249,18 +260,9 @@ crypto_suite_find(const struct crypto_request *request, struct reason *why)
 		return find_aead(request->aead, request, why);
 	if (!cipher)
 		return reason_set(why, EINVAL,
-				  "no cipher: expected an AEAD, or a cipher and "
-				  "integrity");
-	if (!auth && same_name(cipher, "ecb(cipher_null)"))
-		return reason_set(why, ENOSYS,
-				  "%s without integrity is refused "
-				  "(RFC 4303 section 3.2)",
-				  cipher);
-	if (!auth)
-		return reason_set(why, ENOSYS,
-				  "%s without integrity is refused "
-				  "(RFC 8221 section 4)",
-				  cipher);
+				  "no cipher: expected an AEAD, or a cipher and integrity");
+	if (!auth || same_name(auth, "digest_null"))
+		return refuse_bare(cipher, why);
 	return find_pair(cipher, auth, request, why);
 }
 
