@@ -45,10 +45,10 @@ ip_addr_mask(const union ip_addr *a, unsigned int len)
 
 /* What a policy or an SA applies to (RFC 4301 section 4.4.1.1), as the kernel writes it. */
 struct selector {
-	union ip_addr src, dst; /* masked to their prefix */
+	union ip_addr src, dst;   /* masked to their prefix */
 	uint8_t src_len, dst_len; /* prefix bits */
-	uint8_t family;	  /* FAMILY_V4, FAMILY_V6, or 0 for a selector that matches both */
-	uint8_t proto;	  /* IP protocol, 0 any */
+	uint8_t family;           /* FAMILY_V4, FAMILY_V6, or 0 for a selector that matches both */
+	uint8_t proto;            /* IP protocol, 0 any */
 	rte_be16_t sport, sport_mask; /* ICMP: type; mask 0 any */
 	rte_be16_t dport, dport_mask; /* ICMP: code */
 };
@@ -58,7 +58,7 @@ struct flow {
 	union ip_addr src, dst;
 	rte_be16_t sport, dport; /* ICMP: type and code as numbers in network order */
 	uint8_t family;
-	uint8_t proto;	   /* of the payload, behind IPv6 extension headers */
+	uint8_t proto;     /* of the payload, behind IPv6 extension headers */
 	bool ports_opaque; /* a non-initial fragment or a cut header: ports are unknown */
 };
 

@@ -49,6 +49,20 @@ chash_remove(struct chash *h, uint32_t hash, struct chash_node *node)
 			      memory_order_release);
 }
 
+/* Writer only. Puts a node in another's place by one store: readers find the one or the other. */
+static inline void
+chash_replace(struct chash *h, uint32_t hash, struct chash_node *old, struct chash_node *node)
+{
+	_Atomic(struct chash_node *) *link = &h->heads[hash & h->mask];
+
+	while (atomic_load_explicit(link, memory_order_relaxed) != old)
+		link = &atomic_load_explicit(link, memory_order_relaxed)->next;
+	atomic_store_explicit(&node->next, atomic_load_explicit(&old->next, memory_order_relaxed),
+			      memory_order_relaxed);
+	/* Release: publishes the node's contents, as chash_insert() does. */
+	atomic_store_explicit(link, node, memory_order_release);
+}
+
 /* Readers: the first node of a chain and the next. Acquire pairs with the insert's release. */
 static inline struct chash_node *
 chash_first(const struct chash *h, uint32_t hash)

@@ -26,8 +26,7 @@ struct rte_rcu_qsbr *reclaim_qsbr(struct reclaim *r);
  * Control thread: calls fn(ctx, object) after a grace period. The caller has already unlinked
  * `object`. Never fails: without memory for the record it waits for the grace period.
  */
-void reclaim_defer(struct reclaim *r, void (*fn)(void *ctx, void *object), void *ctx,
-		   void *object);
+void reclaim_defer(struct reclaim *r, void (*fn)(void *ctx, void *object), void *ctx, void *object);
 
 /* Control thread: frees what may be freed, without waiting. Returns how many are still waiting. */
 uint64_t reclaim_poll(struct reclaim *r);

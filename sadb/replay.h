@@ -6,8 +6,8 @@
  * The window is a ring of 64-bit slots {tag : 32, bitmap : 32}, one for a block of 32 numbers:
  * block = seq >> 5, slot = block mod slots, tag = block / slots. One compare-and-swap claims a
  * number. `top`, the highest number claimed, is raised after the claim; what lies left of
- * top - window + 1 is refused at the check and again at the claim. The ring has one slot more than
- * the window needs, so the left edge never shares a slot with the newest block.
+ * top - window + 1 is refused at the check and again at the claim. The ring has as many slots as
+ * the window can touch blocks, so the left edge never shares a slot with the newest block.
  */
 #pragma once
 
@@ -17,15 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REPLAY_WINDOW_MIN 32
+#define REPLAY_WINDOW_MIN     32
 #define REPLAY_WINDOW_DEFAULT 992 /* 32 slots */
-#define REPLAY_WINDOW_MAX 65536
+#define REPLAY_WINDOW_MAX     65536
 
 struct replay {
-	_Atomic uint64_t top;	/* highest number claimed, 0 before the first */
-	uint32_t window;	/* numbers that are accepted left of and including top */
-	uint32_t slot_mask;	/* slots - 1 */
-	uint32_t slot_shift;	/* log2(slots) */
+	_Atomic uint64_t top; /* highest number claimed, 0 before the first */
+	uint32_t window;      /* numbers that are accepted left of and including top */
+	uint32_t slot_mask;   /* slots - 1 */
+	uint32_t slot_shift;  /* log2(slots) */
 	uint32_t reserved;
 	_Atomic uint64_t slot[];
 };
@@ -40,14 +40,23 @@ size_t replay_size(uint32_t window);
 void replay_init(struct replay *r, uint32_t window);
 
 /*
- * Copies what an older window knows into a new one, perhaps of another size, before the new one
- * is published: top, and every number in reach of both (re-added keys must not accept replays).
+ * Control thread: ends a window that workers may still hold. From here on every claim is refused,
+ * and what was claimed before, whatever the interleaving, is in `copy` (replay_size(r->window)
+ * bytes, or NULL where only the answer is wanted). Returns the highest number claimed.
+ */
+uint64_t replay_close(struct replay *r, struct replay *copy);
+
+/*
+ * Adds what a closed window's copy knows to a new one, perhaps of another size, before the new one
+ * is published: top, and every number seen in reach (re-added keys must not accept replays). What
+ * lies left of the old window counts as seen.
  */
 void replay_inherit(struct replay *to, const struct replay *from);
 
 /*
  * Sets the state that an IKE daemon hands over: the highest number seen and a bitmap whose bit i
- * (bit i % 32 of word i / 32) says that top - i was received. And gives it back likewise.
+ * (bit i % 32 of word i / 32) says that top - i was received; what the bitmap does not reach counts
+ * as received. And gives it back likewise.
  */
 void replay_restore(struct replay *r, uint64_t top, const uint32_t *bitmap, uint32_t words);
 void replay_export(const struct replay *r, uint64_t *top, uint32_t *bitmap, uint32_t words);

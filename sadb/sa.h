@@ -22,24 +22,24 @@
 #include "replay.h"
 
 #define SA_MODE_TRANSPORT 0 /* the numbers of the kernel's XFRM_MODE_* */
-#define SA_MODE_TUNNEL 1
+#define SA_MODE_TUNNEL    1
 
 /* sa.flags */
-#define SA_ESN (1u << 0)	   /* 64-bit sequence numbers */
-#define SA_REPLAY (1u << 1)	   /* the window is used */
-#define SA_IN_ONLY (1u << 2)	   /* XFRMA_SA_DIR said so; without it an SA serves both */
-#define SA_OUT_ONLY (1u << 3)
-#define SA_ENCAP_UDP (1u << 4)	   /* RFC 3948 */
-#define SA_NOPMTUDISC (1u << 5)	   /* the outer DF bit is cleared */
-#define SA_NOECN (1u << 6)	   /* ECN is not carried over */
+#define SA_ESN             (1u << 0) /* 64-bit sequence numbers */
+#define SA_REPLAY          (1u << 1) /* the window is used */
+#define SA_IN_ONLY         (1u << 2) /* XFRMA_SA_DIR said so; without it an SA serves both */
+#define SA_OUT_ONLY        (1u << 3)
+#define SA_ENCAP_UDP       (1u << 4) /* RFC 3948 */
+#define SA_NOPMTUDISC      (1u << 5) /* the outer DF bit is cleared */
+#define SA_NOECN           (1u << 6) /* ECN is not carried over */
 #define SA_DONT_ENCAP_DSCP (1u << 7) /* the outer DSCP is 0 */
-#define SA_DECAP_DSCP (1u << 8)	   /* the outer DSCP is copied in */
-#define SA_WILDRECV (1u << 9)
-#define SA_AF_UNSPEC (1u << 10)	   /* both families inside, whatever the selector says */
-#define SA_ICMP (1u << 11)
-#define SA_ALIGN4 (1u << 12)
+#define SA_DECAP_DSCP      (1u << 8) /* the outer DSCP is copied in */
+#define SA_WILDRECV        (1u << 9)
+#define SA_AF_UNSPEC       (1u << 10) /* both families inside, whatever the selector says */
+#define SA_ICMP            (1u << 11)
+#define SA_ALIGN4          (1u << 12)
 
-#define SA_SEQ_CLOSED UINT64_MAX   /* value of `seq` when the SA has been retired */
+#define SA_SEQ_CLOSED UINT64_MAX /* value of `seq` when the SA has been retired */
 
 /* The largest outer header: IPv6, UDP and ESP's SPI and sequence number. */
 #define SA_OUTER_MAX 56
@@ -48,40 +48,41 @@ struct sa {
 	/* Line 0: read by every packet. */
 	struct chash_node by_spi; /* in the SAD's SPI index */
 	rte_be32_t spi;
-	uint32_t index;	       /* place in the SAD, also of its counters */
-	uint32_t salt;	       /* as it stands in the nonce */
-	uint32_t if_id;	       /* tenant, 0 none */
+	uint32_t index;        /* place in the SAD, also of its counters */
+	uint32_t salt;         /* as it stands in the nonce */
+	uint32_t if_id;        /* tenant, 0 none */
 	uint64_t iv_base;      /* wire IV of a counter mode = iv_base + sequence number */
 	struct replay *replay; /* behind this struct, or in an allocation of its own if large */
-	void *key;	       /* expanded; likewise */
-	uint8_t suite;	       /* number in crypto_suites[] */
-	uint8_t mode;	       /* SA_MODE_* */
-	uint8_t family;	       /* of the outer header */
+	void *key;             /* expanded; likewise */
+	uint8_t suite;         /* number in crypto_suites[] */
+	uint8_t mode;          /* SA_MODE_* */
+	uint8_t family;        /* of the outer header */
 	uint8_t outer_len;     /* bytes of outer[] in use: IP, UDP if any, ESP header */
-	uint16_t flags;	       /* SA_* */
+	uint16_t flags;        /* SA_* */
 	uint16_t mtu_overhead; /* most bytes that ESP adds to a packet */
 	uint32_t reqid;
-	uint32_t reserved;
+	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
 
 	/* Line 1: inbound confirms the addresses; the selector's place says if it is narrow. */
 	alignas(64) union ip_addr src; /* outer, tunnel endpoints */
 	union ip_addr dst;
 	struct sa_control *control; /* the control thread's part; workers read control->sel only */
-	bool narrow;		/* the SA's own selector must be compared */
+	bool narrow;                /* the SA's own selector must be compared */
 	uint8_t iv_len, icv_len, align; /* copied from the suite */
 
 	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
+	/* In transport mode only UDP, if any, and ESP; the IP header is the packet's own. */
 	alignas(64) uint8_t outer[SA_OUTER_MAX];
-	uint64_t seq_limit; /* the last number that may be sent: 2^32 - 1 or near 2^64 */
+	uint64_t seq_limit; /* the last number that may be sent: 2^32 - 1, or far up with ESN */
 
 	/* Line 3: outbound packets write here. */
-	alignas(64) _Atomic uint64_t seq;  /* last number used, or SA_SEQ_CLOSED */
-	_Atomic uint32_t owner;		   /* worker that numbers and orders outbound packets */
-	_Atomic uint32_t state;		   /* enum sa_state */
+	alignas(64) _Atomic uint64_t seq; /* last number used, or SA_SEQ_CLOSED */
+	_Atomic uint32_t owner;           /* worker that numbers and orders outbound packets */
+	_Atomic uint32_t state;           /* enum sa_state */
 };
 
 enum sa_state {
-	SA_LARVAL,  /* an SPI was allocated, keys are to come; never seen by a worker */
+	SA_LARVAL, /* an SPI was allocated, keys are to come; never seen by a worker */
 	SA_VALID,
 	SA_EXPIRED, /* hard lifetime: passes nothing more */
 };
@@ -107,9 +108,8 @@ sa_seq_reserve(struct sa *sa, uint32_t n, uint64_t *first)
 		if (last >= sa->seq_limit)
 			return 0;
 		granted = sa->seq_limit - last < n ? (uint32_t)(sa->seq_limit - last) : n;
-	} while (!atomic_compare_exchange_weak_explicit(&sa->seq, &last, last + granted,
-							memory_order_relaxed,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&sa->seq, &last, last + granted, memory_order_relaxed, memory_order_relaxed));
 	*first = last + 1;
 	return granted;
 }

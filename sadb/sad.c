@@ -1,1 +1,601 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The SAD's life and the life of SAs in it, on the control thread: a place in the arena is taken,
+ * filled (sad_key.c, sa_fill.c), published to workers (sad_spi.c) and indexed for the control side;
+ * retired, it is unlinked first, and overwritten and given back after a grace period.
+ */
+#include "sad_private.h"
+
+#include <netinet/in.h>
+#include <sys/random.h>
+
+#define LINE 64
+
+static size_t
+lines(size_t bytes)
+{
+	return (bytes + LINE - 1) & ~(size_t)(LINE - 1);
+}
+
+/* ---- the database itself ---- */
+
+/* Room for the largest expanded AEAD key: what fits none of them gets memory of its own. */
+static uint32_t
+key_room(struct crypto_ctx *crypto)
+{
+	size_t room = 0, size;
+
+	for (unsigned int i = 0; i < crypto_suites_count; i++) {
+		if (crypto_suites[i].kind == CRYPTO_CBC_HMAC)
+			continue;
+		size = lines(crypto_key_size(crypto, i));
+		if (size > room)
+			room = size;
+	}
+	return (uint32_t)room;
+}
+
+/* An odd number of lines, so that places do not pile up in a few sets of the cache. */
+static void
+lay_out(struct sad *sad, const struct sad_config *config)
+{
+	size_t size = sizeof(struct sa) + lines(replay_size(config->replay_window));
+
+	sad->config = *config;
+	sad->key_room = key_room(config->crypto);
+	size += sad->key_room;
+	if (size / LINE % 2 == 0)
+		size += LINE;
+	sad->stride = (uint32_t)size;
+	/* The rest waits for grace periods while its successors are installed. */
+	sad->places = config->max_sas + config->max_sas / 8 + 64;
+	sad->index_mask = UINT32_MAX >> __builtin_clz(sad->places);
+	STAILQ_INIT(&sad->free);
+}
+
+static int
+map_counters(struct sad *sad)
+{
+	uint32_t workers = sad->config.workers;
+
+	sad->counters = calloc(workers, sizeof(*sad->counters));
+	sad->counters_memory = calloc(workers, sizeof(*sad->counters_memory));
+	if (!sad->counters || !sad->counters_memory)
+		return -ENOMEM;
+	for (uint32_t w = 0; w < workers; w++) {
+		size_t size = (size_t)sad->places * sizeof(struct sa_counters);
+
+		if (memory_map(&sad->counters_memory[w], size) != 0)
+			return -ENOMEM;
+		sad->counters[w] = sad->counters_memory[w].base;
+	}
+	return 0;
+}
+
+static int
+allocate(struct sad *sad)
+{
+	size_t arena = (size_t)sad->places * sad->stride;
+
+	if (memory_map(&sad->arena_memory, arena) != 0 ||
+	    memory_map(&sad->slots_memory, sad->places * sizeof(struct slot)) != 0)
+		return -ENOMEM;
+	sad->arena = sad->arena_memory.base;
+	sad->slots = sad->slots_memory.base;
+	if (map_counters(sad) != 0 || chash_init(&sad->by_spi, sad->places) != 0 ||
+	    index_init(&sad->index, (uint64_t)sad->places * 4) != 0)
+		return -ENOMEM;
+	return tombstones_init(&sad->tombstones, sad->config.max_sas * 2);
+}
+
+static int
+check_config(const struct sad_config *c, struct reason *why)
+{
+	if (c->max_sas == 0 || c->max_sas > UINT32_C(1) << 24)
+		return reason_set(why, EINVAL, "max_sas is %u: expected 1 to 16777216", c->max_sas);
+	if (c->replay_window < REPLAY_WINDOW_MIN || c->replay_window > REPLAY_WINDOW_MAX)
+		return reason_set(why, EINVAL, "replay_window is %u: expected %u to %u",
+				  c->replay_window, REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX);
+	if (c->workers == 0)
+		return reason_set(why, EINVAL, "no workers");
+	return 0;
+}
+
+struct sad *
+sad_new(const struct sad_config *config, struct reason *why)
+{
+	struct sad *sad;
+
+	if (check_config(config, why) != 0)
+		return NULL;
+	sad = calloc(1, sizeof(*sad));
+	if (!sad) {
+		reason_set(why, ENOMEM, "no memory for the SAD");
+		return NULL;
+	}
+	lay_out(sad, config);
+	if (allocate(sad) != 0) {
+		reason_set(why, ENOMEM, "no memory for a SAD of %u SAs", config->max_sas);
+		goto err_free;
+	}
+	if (getrandom(sad->secret, sizeof(sad->secret), 0) != sizeof(sad->secret) ||
+	    getrandom(&sad->seed, sizeof(sad->seed), 0) != sizeof(sad->seed)) {
+		reason_set(why, EIO, "the system gives no random numbers");
+		goto err_free;
+	}
+	return sad;
+
+err_free:
+	sad_free(sad);
+	return NULL;
+}
+
+void
+sad_free(struct sad *sad)
+{
+	if (!sad)
+		return;
+	/* What waits for a grace period has one: the workers have ended. */
+	reclaim_poll(sad->config.reclaim);
+	for (uint32_t i = 0; i < sad->high_water; i++)
+		if (sad->slots[i].used)
+			slot_give(sad, &sad->slots[i]);
+	if (sad->counters_memory)
+		for (uint32_t w = 0; w < sad->config.workers; w++)
+			memory_unmap(&sad->counters_memory[w]);
+	tombstones_free(&sad->tombstones);
+	index_free(&sad->index);
+	chash_free(&sad->by_spi);
+	free(sad->counters_memory);
+	free(sad->counters);
+	memory_unmap(&sad->slots_memory);
+	memory_unmap(&sad->arena_memory);
+	crypto_zeroize(sad->secret, sizeof(sad->secret));
+	free(sad);
+}
+
+void
+sad_observe(struct sad *sad, struct sad_observer *observer)
+{
+	observer->next = sad->observers;
+	sad->observers = observer;
+}
+
+static void
+tell_changed(struct sad *sad, struct slot *slot, bool added)
+{
+	for (struct sad_observer *o = sad->observers; o; o = o->next)
+		if (o->changed)
+			o->changed(o->ctx, &slot->control, added);
+}
+
+/* ---- places ---- */
+
+struct slot *
+slot_take(struct sad *sad, struct reason *why)
+{
+	struct slot *slot;
+
+	if (sad->count >= sad->config.max_sas) {
+		reason_set(why, ENOSPC, "the SAD is full: %u SAs", sad->count);
+		return NULL;
+	}
+	if (STAILQ_EMPTY(&sad->free) && sad->high_water == sad->places)
+		reclaim_poll(sad->config.reclaim);
+	if (!STAILQ_EMPTY(&sad->free)) {
+		slot = STAILQ_FIRST(&sad->free);
+		STAILQ_REMOVE_HEAD(&sad->free, free);
+	} else if (sad->high_water < sad->places) {
+		slot = &sad->slots[sad->high_water];
+		slot->control.index = sad->high_water++;
+	} else {
+		reason_set(why, ENOSPC, "the SAD is full: deleted SAs still wait for the workers");
+		return NULL;
+	}
+	slot->generation++;
+	slot->used = true;
+	sad->count++;
+	return slot;
+}
+
+/* Overwrites a place and returns it. Nobody knows it any more. */
+static void
+slot_free(struct sad *sad, struct slot *slot)
+{
+	if (slot->control.sa)
+		sa_clear(sad, slot);
+	usage_reset(sad, slot->control.index);
+	crypto_zeroize(&slot->control.params, sizeof(slot->control.params));
+	slot->control.soft_sent = false;
+	slot->control.added = 0;
+	STAILQ_INSERT_TAIL(&sad->free, slot, free);
+}
+
+void
+slot_give(struct sad *sad, struct slot *slot)
+{
+	slot->used = false;
+	sad->count--;
+	slot_free(sad, slot);
+}
+
+static void
+slot_free_later(void *ctx, void *object)
+{
+	slot_free(ctx, object);
+}
+
+static void
+unlink_all(struct slot *slot)
+{
+	for (unsigned int i = 0; i < INDEX_KINDS; i++)
+		index_remove(&slot->links[i]);
+}
+
+void
+slot_retire(struct sad *sad, struct slot *slot)
+{
+	struct sa *sa = slot->control.sa;
+
+	if (!sa) { /* larval: no worker has ever seen it */
+		unlink_all(slot);
+		slot_give(sad, slot);
+		return;
+	}
+	/* 1. No lookup finds it any more; policies let go of it in `changed`. */
+	spi_unpublish(sad, sa);
+	unlink_all(slot);
+	slot->used = false;
+	sad->count--;
+	tell_changed(sad, slot, false);
+	/* 2. A worker that still holds it gets no number and accepts none. */
+	key_retire(sad, slot);
+	/* 3. Once no worker holds it, its keys are overwritten. */
+	reclaim_defer(sad->config.reclaim, slot_free_later, sad, slot);
+}
+
+/* ---- identities ---- */
+
+uint64_t
+index_hash(const struct sad *sad, enum sad_index kind)
+{
+	return chash_mix(sad->seed, kind + 1);
+}
+
+/* Without the mark: few SAs differ in nothing else. */
+uint64_t
+id_hash(const struct sad *sad, const struct sa_id *id)
+{
+	uint64_t rest = (uint64_t)id->spi << 16 | (uint64_t)id->family << 8 | id->proto;
+
+	return chash_mix(hash_addr(index_hash(sad, INDEX_ID), &id->dst), rest);
+}
+
+static bool
+id_equal(const struct sa_id *a, const struct sa_id *b)
+{
+	return ip_addr_equal(&a->dst, &b->dst) && a->spi == b->spi && a->family == b->family &&
+	       a->proto == b->proto && a->mark == b->mark && a->mark_mask == b->mark_mask;
+}
+
+static struct slot *
+find(struct sad *sad, const struct sa_id *id)
+{
+	struct link *l;
+
+	INDEX_FOREACH(l, &sad->index, id_hash(sad, id))
+	{
+		struct slot *slot = l->owner;
+
+		if (id_equal(&slot->control.params.id, id))
+			return slot;
+	}
+	return NULL;
+}
+
+struct sa_control *
+sad_find(struct sad *sad, const struct sa_id *id)
+{
+	struct slot *slot = find(sad, id);
+
+	return slot ? &slot->control : NULL;
+}
+
+/* ---- the SA of an outbound policy's template ---- */
+
+static uint64_t
+outbound_hash(const struct sad *sad, enum sad_index kind, const union ip_addr *dst, uint32_t reqid,
+	      uint32_t if_id)
+{
+	uint64_t hash = index_hash(sad, kind);
+
+	if (kind != INDEX_REQID)
+		hash = hash_addr(hash, dst);
+	if (kind == INDEX_PEER)
+		reqid = 0;
+	return chash_mix(hash, (uint64_t)reqid << 32 | if_id);
+}
+
+static void
+index_outbound(struct sad *sad, struct slot *slot)
+{
+	const struct sa_params *p = &slot->control.params;
+
+	if ((p->flags & SA_IN_ONLY) != 0)
+		return;
+	for (enum sad_index kind = INDEX_PEER_REQID; kind <= INDEX_REQID; kind++)
+		index_insert(&sad->index, outbound_hash(sad, kind, &p->id.dst, p->reqid, p->if_id),
+			     &slot->links[kind], slot);
+}
+
+/* What a template asks for; any addresses, and reqid 0, are not compared. */
+struct wanted {
+	const union ip_addr *src, *dst;
+	uint32_t reqid, if_id;
+	uint8_t family, mode;
+};
+
+static bool
+addr_fits(const union ip_addr *wanted, const union ip_addr *have)
+{
+	return ip_addr_is_any(wanted) || ip_addr_equal(wanted, have);
+}
+
+static bool
+fits(const struct sa_control *c, const struct wanted *w)
+{
+	const struct sa_params *p = &c->params;
+
+	return c->state == SA_VALID && (p->flags & SA_IN_ONLY) == 0 && p->mode == w->mode &&
+	       p->if_id == w->if_id && (w->reqid == 0 || p->reqid == w->reqid) &&
+	       (ip_addr_is_any(w->dst) || p->id.family == w->family) &&
+	       addr_fits(w->dst, &p->id.dst) && addr_fits(w->src, &p->src);
+}
+
+static struct sa *
+find_by_spi(struct sad *sad, rte_be32_t spi, const struct wanted *w)
+{
+	struct sa *sa = NULL;
+
+	while ((sa = spi_next(sad, spi, sa)) != NULL)
+		if (fits(sa->control, w))
+			return sa;
+	return NULL;
+}
+
+struct sa *
+sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
+		  uint8_t family, rte_be32_t spi, uint32_t reqid, uint32_t if_id, uint8_t mode)
+{
+	const struct wanted wanted = {src, dst, reqid, if_id, family, mode};
+	enum sad_index kind = ip_addr_is_any(dst) ? INDEX_REQID
+			      : reqid != 0        ? INDEX_PEER_REQID
+						  : INDEX_PEER;
+	struct link *l;
+
+	if (spi != 0)
+		return find_by_spi(sad, spi, &wanted);
+	if (kind == INDEX_REQID && reqid == 0)
+		return NULL;
+	/* The newest comes first. */
+	INDEX_FOREACH(l, &sad->index, outbound_hash(sad, kind, dst, reqid, if_id))
+	{
+		const struct slot *slot = l->owner;
+
+		if (fits(&slot->control, &wanted))
+			return slot->control.sa;
+	}
+	return NULL;
+}
+
+/* ---- adding, changing, deleting ---- */
+
+static int
+check_replay(const struct sa_params *p, struct reason *why)
+{
+	if (p->replay_window > REPLAY_WINDOW_MAX)
+		return reason_set(why, EINVAL, "replay window %u: expected at most %u",
+				  p->replay_window, REPLAY_WINDOW_MAX);
+	/* RFC 4303 section 3.3.3; a window is of no use to an SA that only sends. */
+	if ((p->flags & SA_ESN) != 0 && p->replay_window == 0 && (p->flags & SA_OUT_ONLY) == 0)
+		return reason_set(why, EINVAL, "ESN without a replay window");
+	if ((p->flags & SA_ESN) == 0 && (p->out_seq > UINT32_MAX || p->in_seq > UINT32_MAX))
+		return reason_set(why, EINVAL, "sequence number above 2^32 - 1 without ESN");
+	if (p->replay_bitmap_words > sizeof(p->replay_bitmap) / sizeof(p->replay_bitmap[0]))
+		return reason_set(why, EINVAL, "replay bitmap of %u words: expected at most 128",
+				  p->replay_bitmap_words);
+	return 0;
+}
+
+static int
+check_params(const struct sad *sad, const struct sa_params *p, struct reason *why)
+{
+	const unsigned int both = SA_IN_ONLY | SA_OUT_ONLY;
+
+	if (rte_be_to_cpu_32(p->id.spi) < 256)
+		return reason_set(why, EINVAL, "SPI %u is reserved: expected 256 or more",
+				  rte_be_to_cpu_32(p->id.spi));
+	if (p->id.proto != IPPROTO_ESP)
+		return reason_set(why, EINVAL, "protocol %u: expected ESP (50)", p->id.proto);
+	if (p->id.family != FAMILY_V4 && p->id.family != FAMILY_V6)
+		return reason_set(why, EINVAL, "address family %u: expected IPv4 or IPv6",
+				  p->id.family);
+	if (p->mode != SA_MODE_TRANSPORT && p->mode != SA_MODE_TUNNEL)
+		return reason_set(why, EINVAL, "mode %u: expected transport or tunnel", p->mode);
+	if ((p->flags & both) == both)
+		return reason_set(why, EINVAL, "an SA for inbound only and for outbound only");
+	if (p->suite >= crypto_suites_count || crypto_key_size(sad->config.crypto, p->suite) == 0)
+		return reason_set(why, EINVAL, "the crypto backend lacks the algorithm");
+	return check_replay(p, why);
+}
+
+/* Makes a valid SA in a slot that is fresh or larval; if it cannot, the slot is as it was. */
+static int
+install(struct sad *sad, struct slot *slot, const struct sa_params *p,
+	const struct key_state *state, struct reason *why)
+{
+	int err = sa_fill(sad, slot, p, state, why);
+
+	if (err != 0)
+		return err;
+	slot->control.state = SA_VALID;
+	slot->control.added = wall_seconds();
+	index_remove(&slot->links[INDEX_LARVAL]);
+	if (!slot->links[INDEX_ID].prev)
+		index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
+	key_live(sad, slot, &state->print);
+	index_outbound(sad, slot);
+	spi_publish(sad, slot->control.sa);
+	tell_changed(sad, slot, true);
+	return 0;
+}
+
+int
+sad_add(struct sad *sad, const struct sa_params *p, struct reason *why)
+{
+	struct slot *slot = find(sad, &p->id), *fresh = NULL;
+	struct key_state state;
+	int err;
+
+	if (slot && slot->control.state != SA_LARVAL)
+		return reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
+				  rte_be_to_cpu_32(p->id.spi));
+	err = check_params(sad, p, why);
+	if (err == 0)
+		err = key_admit(sad, p, &state, why);
+	if (err != 0)
+		return err;
+	if (!slot)
+		slot = fresh = slot_take(sad, why);
+	if (!slot)
+		return -ENOSPC;
+	err = install(sad, slot, p, &state, why);
+	if (err != 0 && fresh)
+		slot_give(sad, fresh);
+	return err;
+}
+
+/* What of a live SA must stay as it is: workers read it without a lock. */
+static int
+check_update(const struct sa_params *old, const struct sa_params *new, struct reason *why)
+{
+	const struct crypto_suite *suite = &crypto_suites[old->suite];
+
+	if (old->suite != new->suite || memcmp(old->key, new->key, suite->key_len) != 0 ||
+	    memcmp(old->auth_key, new->auth_key, suite->auth_key_len) != 0 ||
+	    memcmp(old->salt, new->salt, suite->salt_len) != 0)
+		return reason_set(why, EINVAL, "the keys of a live SA do not change: add a new SA");
+	if (memcmp(&old->sel, &new->sel, sizeof(old->sel)) != 0)
+		return reason_set(why, EINVAL,
+				  "the selector of a live SA does not change: add it again");
+	if (old->mode != new->mode || old->encap_type != new->encap_type ||
+	    !ip_addr_equal(&old->src, &new->src))
+		return reason_set(why, EINVAL,
+				  "mode, source and encapsulation of a live SA do not change");
+	return 0;
+}
+
+int
+sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
+{
+	struct slot *slot = find(sad, &p->id);
+	struct sa_params *old;
+	int err;
+
+	if (!slot)
+		return reason_set(why, ESRCH, "no SA with SPI 0x%08x and that destination",
+				  rte_be_to_cpu_32(p->id.spi));
+	if (slot->control.state == SA_LARVAL)
+		return sad_add(sad, p, why);
+	old = &slot->control.params;
+	err = check_update(old, p, why);
+	if (err != 0)
+		return err;
+	old->limits = p->limits;
+	slot->control.soft_sent = false;
+	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0) {
+		old->encap_sport = p->encap_sport;
+		old->encap_dport = p->encap_dport;
+		sa_encap_ports(slot->control.sa, old);
+	}
+	return 0;
+}
+
+int
+sad_delete(struct sad *sad, const struct sa_id *id, struct reason *why)
+{
+	struct slot *slot = find(sad, id);
+
+	if (!slot)
+		return reason_set(why, ESRCH, "no SA with SPI 0x%08x and that destination",
+				  rte_be_to_cpu_32(id->spi));
+	slot_retire(sad, slot);
+	return 0;
+}
+
+unsigned int
+sad_flush(struct sad *sad, uint8_t proto)
+{
+	unsigned int flushed = 0;
+
+	for (uint32_t i = 0; i < sad->high_water; i++) {
+		struct slot *slot = &sad->slots[i];
+
+		if (!slot->used || (proto != 0 && slot->control.params.id.proto != proto))
+			continue;
+		slot_retire(sad, slot);
+		flushed++;
+	}
+	return flushed;
+}
+
+/* ---- looking at it ---- */
+
+struct sa_control *
+sad_next(struct sad *sad, uint32_t *cursor)
+{
+	while (*cursor < sad->high_water) {
+		struct slot *slot = &sad->slots[(*cursor)++];
+
+		if (slot->used)
+			return &slot->control;
+	}
+	return NULL;
+}
+
+uint32_t
+sad_count(const struct sad *sad)
+{
+	return sad->count;
+}
+
+uint32_t
+sad_max(const struct sad *sad)
+{
+	return sad->config.max_sas;
+}
+
+void
+sad_sequences(const struct sad *sad, const struct sa_control *c, uint64_t *out_seq,
+	      uint64_t *in_seq, uint32_t *bitmap, uint32_t words)
+{
+	*out_seq = *in_seq = 0;
+	memset(bitmap, 0, words * sizeof(*bitmap));
+	if (!c->sa)
+		return;
+	/* Relaxed: a number that is a packet old by the time it is reported anyway. */
+	*out_seq = atomic_load_explicit(&c->sa->seq, memory_order_relaxed);
+	replay_export(c->sa->replay, in_seq, bitmap, words);
+}
+
+uint64_t
+sad_bytes(const struct sad *sad)
+{
+	uint64_t place = sad->stride + sizeof(struct slot) +
+			 (uint64_t)sad->config.workers * sizeof(struct sa_counters);
+
+	return sad->high_water * place + sad->own_bytes + sad->tombstones.window_bytes +
+	       sad->tombstones.size * sizeof(struct tombstone) +
+	       (sad->index.mask + 1 + sad->tombstones.index.mask + 1 + sad->by_spi.mask + 1) *
+		       sizeof(void *);
+}

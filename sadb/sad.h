@@ -22,9 +22,9 @@ struct sad;
 #define SAD_KEY_MAX 64
 
 struct sad_config {
-	uint32_t max_sas;	  /* SAs at one time */
-	uint32_t workers;	  /* reader threads, each with its own counters */
-	uint32_t replay_window;	  /* least window of an inbound SA, whatever is asked for */
+	uint32_t max_sas;          /* SAs at one time */
+	uint32_t workers;          /* reader threads, each with its own counters */
+	uint32_t replay_window;    /* least window of an inbound SA, whatever is asked for */
 	struct crypto_ctx *crypto; /* for expanding keys; the control thread's */
 	struct reclaim *reclaim;
 };
@@ -33,8 +33,8 @@ struct sad_config {
 struct sa_id {
 	union ip_addr dst;
 	rte_be32_t spi;
-	uint8_t family;	 /* of dst */
-	uint8_t proto;	 /* IPPROTO_ESP */
+	uint8_t family; /* of dst */
+	uint8_t proto;  /* IPPROTO_ESP */
 	uint32_t mark, mark_mask;
 };
 
@@ -48,41 +48,41 @@ struct sa_limits {
 struct sa_params {
 	struct sa_id id;
 	union ip_addr src;
-	uint8_t mode;	       /* SA_MODE_* */
-	uint16_t flags;	       /* SA_* */
+	uint8_t mode;              /* SA_MODE_* */
+	uint16_t flags;            /* SA_* */
 	uint32_t xfrm_extra_flags; /* XFRMA_SA_EXTRA_FLAGS, given back */
-	uint8_t xfrm_flags;    /* xfrm_usersa_info.flags, given back */
+	uint8_t xfrm_flags;        /* xfrm_usersa_info.flags, given back */
 	uint32_t reqid, if_id;
 	uint32_t set_mark, set_mark_mask;
-	uint32_t seq;	       /* of the acquire that it answers, given back */
+	uint32_t seq;           /* of the acquire that it answers, given back */
 	uint32_t replay_window; /* as asked for, 0 none */
 	struct selector sel;
 	struct sa_limits limits;
 	uint8_t suite;
 	uint8_t salt[4];
 	uint8_t key[SAD_KEY_MAX], auth_key[SAD_KEY_MAX]; /* without salt; lengths are the suite's */
-	uint16_t encap_type;   /* UDP_ENCAP_ESPINUDP or 0 */
+	uint16_t encap_type;                             /* UDP_ENCAP_ESPINUDP or 0 */
 	rte_be16_t encap_sport, encap_dport;
 	/* Where counting starts: copied replay state of a re-added SA. */
-	uint64_t out_seq;      /* last number used */
-	uint64_t in_seq;       /* highest number received */
+	uint64_t out_seq;            /* last number used */
+	uint64_t in_seq;             /* highest number received */
 	uint32_t replay_bitmap[128]; /* bit i: in_seq - i was received */
 	uint32_t replay_bitmap_words;
 };
 
-struct sa_usage { /* counted by workers, authenticated packets only */
+struct sa_usage {                /* counted by workers, authenticated packets only */
 	uint64_t packets, bytes; /* bytes: RFC 4301 4.4.2.1, the ESP payload with its padding */
-	uint64_t first_used, last_used; /* wall-clock seconds, 0 never */
+	uint64_t first_used, last_used;    /* wall-clock seconds, 0 never */
 	uint64_t replay_drops, auth_drops; /* of this SA */
 };
 
 /* The control thread's part of an SA. Never touched by workers except `sel`. */
 struct sa_control {
 	struct sa_params params; /* raw keys included: this allocation is locked and not dumped */
-	struct sa *sa;		 /* NULL while larval */
+	struct sa *sa;           /* NULL while larval */
 	uint32_t index;
-	uint64_t added;		 /* wall-clock seconds */
-	bool soft_sent;		 /* the soft EXPIRE went out */
+	uint64_t added; /* wall-clock seconds */
+	bool soft_sent; /* the soft EXPIRE went out */
 	enum sa_state state;
 };
 
@@ -100,7 +100,7 @@ struct sad_observer {
 };
 
 struct sad *sad_new(const struct sad_config *config, struct reason *why);
-void sad_free(struct sad *sad); /* after the workers have ended */
+void sad_free(struct sad *sad);                                   /* after the workers have ended */
 void sad_observe(struct sad *sad, struct sad_observer *observer); /* which must live on */
 
 /*
@@ -118,7 +118,7 @@ int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why)
 int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
 
 int sad_delete(struct sad *sad, const struct sa_id *id, struct reason *why); /* or -ESRCH */
-unsigned int sad_flush(struct sad *sad, uint8_t proto);	/* 0: every protocol; how many */
+unsigned int sad_flush(struct sad *sad, uint8_t proto); /* 0: every protocol; how many */
 
 /*
  * Allocates an SPI in [min, max] (host byte order) for `params->id.dst` and keeps it as a larval
@@ -151,7 +151,8 @@ uint32_t sad_max(const struct sad *sad);
 /* Sums the workers' counters of an SA. */
 struct sa_usage sad_usage(const struct sad *sad, const struct sa_control *c);
 
-/* The sequence state as the kernel reports it: last sent, highest received, bitmap (see replay.h). */
+/* The sequence state as the kernel reports it: last sent, highest received, bitmap (see replay.h).
+ */
 void sad_sequences(const struct sad *sad, const struct sa_control *c, uint64_t *out_seq,
 		   uint64_t *in_seq, uint32_t *bitmap, uint32_t words);
 

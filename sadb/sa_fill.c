@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Makes the SA as workers see it from what the control side says (and undoes it): the ready-made
+ * outer header, the anti-replay window, the expanded key. Window and key stand behind the SA in
+ * its place of the arena, unless they are larger than what the places were made for.
+ */
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/udp.h>
+
+#include "sad_private.h"
+
+#define OUTER_TTL 64
+
+/* SPI and sequence number, RFC 4303 section 2. */
+struct esp_front {
+	rte_be32_t spi, seq;
+};
+
+static_assert(SA_OUTER_MAX ==
+		      sizeof(struct ip6_hdr) + sizeof(struct udphdr) + sizeof(struct esp_front),
+	      "the largest outer header");
+
+static uint8_t *
+write_ip(uint8_t *at, const struct sa *sa, uint8_t proto)
+{
+	if (sa->family == FAMILY_V4) {
+		struct iphdr ip = {.version = 4, .ihl = 5, .ttl = OUTER_TTL, .protocol = proto};
+
+		ip.saddr = sa->src.v4;
+		ip.daddr = sa->dst.v4;
+		memcpy(at, &ip, sizeof(ip));
+		return at + sizeof(ip);
+	}
+	struct ip6_hdr ip6 = {.ip6_flow = RTE_BE32(UINT32_C(6) << 28)};
+
+	ip6.ip6_nxt = proto;
+	ip6.ip6_hlim = OUTER_TTL;
+	memcpy(&ip6.ip6_src, sa->src.bytes, sizeof(ip6.ip6_src));
+	memcpy(&ip6.ip6_dst, sa->dst.bytes, sizeof(ip6.ip6_dst));
+	memcpy(at, &ip6, sizeof(ip6));
+	return at + sizeof(ip6);
+}
+
+/* RFC 4301 section 5.1.2.1, RFC 3948 section 2.1. In transport mode the IP header is the packet's.
+ */
+static void
+write_outer(struct sa *sa, const struct sa_params *p)
+{
+	bool udp = (sa->flags & SA_ENCAP_UDP) != 0;
+	struct esp_front esp = {.spi = sa->spi};
+	uint8_t *at = sa->outer;
+
+	if (sa->mode == SA_MODE_TUNNEL)
+		at = write_ip(at, sa, udp ? IPPROTO_UDP : IPPROTO_ESP);
+	if (udp) {
+		struct udphdr header = {.source = p->encap_sport, .dest = p->encap_dport};
+
+		memcpy(at, &header, sizeof(header));
+		at += sizeof(header);
+	}
+	memcpy(at, &esp, sizeof(esp));
+	sa->outer_len = (uint8_t)(at + sizeof(esp) - sa->outer);
+}
+
+/* New ports under the feet of workers: both in one aligned store, so never one old and one new. */
+void
+sa_encap_ports(struct sa *sa, const struct sa_params *p)
+{
+	uint8_t *at = sa->outer + sa->outer_len - sizeof(struct esp_front) - sizeof(struct udphdr);
+	struct {
+		rte_be16_t source, dest;
+	} ports = {p->encap_sport, p->encap_dport};
+	uint32_t both;
+
+	memcpy(&both, &ports, sizeof(both));
+	/* Relaxed: a packet with the old ports is as good as one sent a moment ago. */
+	__atomic_store_n((uint32_t *)(void *)at, both, __ATOMIC_RELAXED);
+}
+
+/* Whether the SA's own selector excludes anything of its family. */
+static bool
+narrows(const struct selector *sel)
+{
+	return sel->src_len != 0 || sel->dst_len != 0 || sel->proto != 0 || sel->sport_mask != 0 ||
+	       sel->dport_mask != 0;
+}
+
+static int
+attach_window(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
+{
+	uint32_t window = p->replay_window;
+
+	sa->replay = (struct replay *)(sa + 1);
+	if (window <= sad->config.replay_window) {
+		window = sad->config.replay_window;
+	} else {
+		slot->own_window = aligned_alloc(64, (replay_size(window) + 63) & ~(size_t)63);
+		if (!slot->own_window)
+			return -ENOMEM;
+		sad->own_bytes += replay_size(window);
+		sa->replay = slot->own_window;
+	}
+	replay_init(sa->replay, window);
+	return 0;
+}
+
+static int
+attach_key(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
+{
+	size_t size = crypto_key_size(sad->config.crypto, p->suite);
+
+	sa->key = (uint8_t *)sa + sad->stride - sad->key_room;
+	if (size > sad->key_room) {
+		if (memory_map(&slot->own_key, size) != 0)
+			return -ENOMEM;
+		sad->own_bytes += slot->own_key.size;
+		sa->key = slot->own_key.base;
+	}
+	crypto_key_expand(sad->config.crypto, p->suite, p->key,
+			  crypto_suites[p->suite].auth_key_len ? p->auth_key : NULL, sa->key);
+	return 0;
+}
+
+static void
+fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
+	   const struct key_state *state)
+{
+	const struct crypto_suite *suite = &crypto_suites[p->suite];
+
+	sa->spi = p->id.spi;
+	sa->index = slot->control.index;
+	memcpy(&sa->salt, p->salt, sizeof(sa->salt));
+	sa->if_id = p->if_id;
+	sa->iv_base = state->iv_base;
+	sa->suite = p->suite;
+	sa->mode = p->mode;
+	sa->family = p->id.family;
+	sa->flags = p->flags & (uint16_t)~SA_REPLAY;
+	if (p->replay_window != 0)
+		sa->flags |= SA_REPLAY;
+	sa->reqid = p->reqid;
+	sa->src = p->src;
+	sa->dst = p->id.dst;
+	sa->control = &slot->control;
+	sa->narrow = narrows(&p->sel);
+	sa->iv_len = suite->iv_len;
+	sa->icv_len = suite->icv_len;
+	sa->align = suite->align;
+	write_outer(sa, p);
+	/* Pad length and next header, and what padding they can draw. */
+	sa->mtu_overhead = sa->outer_len + suite->iv_len + suite->align + 1 + suite->icv_len;
+	sa->seq_limit = state->seq_limit;
+	atomic_init(&sa->seq, state->out_seq);
+	atomic_init(&sa->state, SA_VALID);
+}
+
+/*
+ * What the request knows of received packets, and what was received under this key before. The SPI
+ * is under the ICV, so only a window of the same SPI can have seen a packet that passes here.
+ */
+static void
+fill_window(struct sad *sad, struct sa *sa, const struct sa_params *p,
+	    const struct key_print *print)
+{
+	struct tombstone *past = NULL;
+
+	replay_restore(sa->replay, p->in_seq, p->replay_bitmap, p->replay_bitmap_words);
+	while ((past = tombstone_next(&sad->tombstones, print, past)) != NULL) {
+		if (past->spi != p->id.spi)
+			continue;
+		if (past->window)
+			replay_inherit(sa->replay, past->window);
+		else
+			replay_restore(sa->replay, past->in_top, NULL, 0);
+	}
+}
+
+int
+sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
+	const struct key_state *state, struct reason *why)
+{
+	struct sa *sa = arena_sa(sad, slot->control.index);
+
+	if (attach_window(sad, slot, sa, p) != 0 || attach_key(sad, slot, sa, p) != 0) {
+		sa_clear(sad, slot);
+		return reason_set(why, ENOMEM, "no memory for the window or the key of the SA");
+	}
+	fill_lines(sa, slot, p, state);
+	fill_window(sad, sa, p, &state->print);
+	atomic_init(&sa->owner, slot->control.index % sad->config.workers);
+	slot->control.params = *p;
+	slot->control.sa = sa;
+	return 0;
+}
+
+void
+sa_clear(struct sad *sad, struct slot *slot)
+{
+	struct sa *sa = arena_sa(sad, slot->control.index);
+
+	if (slot->own_key.base) {
+		crypto_zeroize(slot->own_key.base, slot->own_key.size);
+		sad->own_bytes -= slot->own_key.size;
+		memory_unmap(&slot->own_key);
+	}
+	if (slot->own_window) {
+		sad->own_bytes -= replay_size(slot->own_window->window);
+		free(slot->own_window);
+		slot->own_window = NULL;
+	}
+	crypto_zeroize((uint8_t *)sa + sad->stride - sad->key_room, sad->key_room);
+	crypto_zeroize(&sa->salt, sizeof(sa->salt));
+	slot->control.sa = NULL;
+}

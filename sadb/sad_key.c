@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What must hold of a key for as long as the process lives: no IV twice, no sequence number twice,
+ * no packet accepted twice, however SAs with that key come, go and come back.
+ *
+ * IVs are 64 bits: one bit for the direction and 63 that count on from the wall clock in
+ * nanoseconds at installation. A clock is ahead of every earlier count as long as an SA sends less
+ * than a packet a nanosecond, also after a restart that forgot everything; within the process the
+ * last IV of a key is remembered as well, so a clock that is set back does no harm.
+ *
+ * The direction bit says whether the source address is the greater one. Static configurations,
+ * `ip xfrm` demonstrations above all, often use one key for both directions and say nothing of
+ * direction, so the engine cannot tell which of the two SAs it will send on. Their IVs lie in
+ * different halves of the space: it may send on either, and the peer, if it is of the same kind,
+ * on the other. A second live SA with a counter-mode key in the same half is refused. SAs
+ * that are inbound by declaration (XFRMA_SA_DIR) make no IVs and do not count.
+ *
+ * Sequence numbers go on per key, whatever the SPI; windows per key and SPI.
+ */
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "sad_private.h"
+
+#define IV_HALF_BITS 63
+#define IV_COUNT_MAX ((UINT64_C(1) << IV_HALF_BITS) - 1)
+
+/* With ESN: below 2^64 by more than all workers can have under way. */
+#define SEQ_LIMIT_ESN (UINT64_MAX - (UINT64_C(1) << 20))
+#define SEQ_LIMIT_32  UINT32_MAX
+
+static uint8_t
+iv_half(const struct sa_params *p)
+{
+	return memcmp(p->src.bytes, p->id.dst.bytes, sizeof(p->src.bytes)) > 0;
+}
+
+/*
+ * Of the suite only the lengths are hashed: a key that two AEADs share (say AES-GCM with ICVs of
+ * two lengths) has one key stream.
+ */
+static int
+print_key(const struct sad *sad, const struct sa_params *p, struct key_print *print)
+{
+	const struct crypto_suite *suite = &crypto_suites[p->suite];
+	uint8_t text[3 + sizeof(p->salt) + 2 * SAD_KEY_MAX] = {suite->key_len, suite->salt_len,
+							       suite->auth_key_len};
+	uint8_t *at = text + 3, digest[EVP_MAX_MD_SIZE];
+	unsigned int len;
+
+	memcpy(at, p->salt, suite->salt_len);
+	memcpy(at += suite->salt_len, p->key, suite->key_len);
+	memcpy(at += suite->key_len, p->auth_key, suite->auth_key_len);
+	at += suite->auth_key_len;
+	if (!HMAC(EVP_sha256(), sad->secret, sizeof(sad->secret), text, (size_t)(at - text), digest,
+		  &len)) {
+		crypto_zeroize(text, sizeof(text));
+		return -ENOMEM;
+	}
+	crypto_zeroize(text, sizeof(text));
+	memcpy(print, digest, sizeof(*print));
+	return 0;
+}
+
+/* A live SA that makes IVs with the same key in the same half, or NULL. */
+static const struct slot *
+key_user(struct sad *sad, const struct key_print *print, uint8_t half)
+{
+	const struct link *l;
+
+	INDEX_FOREACH(l, &sad->index, print->word[0])
+	{
+		const struct slot *other = l->owner;
+
+		if (other->control.state == SA_VALID &&
+		    memcmp(&other->print, print, sizeof(*print)) == 0 &&
+		    (other->control.params.flags & SA_IN_ONLY) == 0 &&
+		    iv_half(&other->control.params) == half)
+			return other;
+	}
+	return NULL;
+}
+
+/* Where numbers and IVs go on: behind the clock, the request and all that is remembered. */
+static void
+continue_key(struct sad *sad, const struct sa_params *p, struct key_state *state)
+{
+	uint64_t iv_last = wall_nanoseconds() & IV_COUNT_MAX;
+	uint8_t half = iv_half(p);
+	struct tombstone *past = NULL;
+
+	state->out_seq = p->out_seq;
+	while ((past = tombstone_next(&sad->tombstones, &state->print, past)) != NULL) {
+		if (past->out_seq > state->out_seq)
+			state->out_seq = past->out_seq;
+		if (past->half == half && past->iv_last > iv_last)
+			iv_last = past->iv_last;
+	}
+	/* So that the first number, out_seq + 1, has the IV behind iv_last. */
+	state->iv_base = ((uint64_t)half << IV_HALF_BITS | iv_last) - state->out_seq;
+	state->seq_limit = (p->flags & SA_ESN) != 0 ? SEQ_LIMIT_ESN : SEQ_LIMIT_32;
+	/* The count of IVs must not run into the other half either. */
+	if (state->seq_limit > state->out_seq &&
+	    state->seq_limit - state->out_seq > IV_COUNT_MAX - iv_last)
+		state->seq_limit = state->out_seq + (IV_COUNT_MAX - iv_last);
+}
+
+int
+key_admit(struct sad *sad, const struct sa_params *p, struct key_state *state, struct reason *why)
+{
+	const struct slot *user;
+
+	if (print_key(sad, p, &state->print) != 0)
+		return reason_set(why, ENOMEM, "no memory to hash the key");
+	if (crypto_suites[p->suite].counter_mode && (p->flags & SA_IN_ONLY) == 0) {
+		user = key_user(sad, &state->print, iv_half(p));
+		if (user)
+			return reason_set(why, EINVAL,
+					  "key in use by the SA with SPI 0x%08x: a counter-mode "
+					  "key must not serve two SAs",
+					  rte_be_to_cpu_32(user->control.params.id.spi));
+	}
+	continue_key(sad, p, state);
+	return 0;
+}
+
+void
+key_live(struct sad *sad, struct slot *slot, const struct key_print *print)
+{
+	slot->print = *print;
+	index_insert(&sad->index, print->word[0], &slot->links[INDEX_KEY], slot);
+}
+
+void
+key_retire(struct sad *sad, struct slot *slot)
+{
+	struct sa *sa = slot->control.sa;
+	struct tombstone past = {
+		.print = slot->print,
+		.spi = sa->spi,
+		.half = iv_half(&slot->control.params),
+		.window = malloc(replay_size(sa->replay->window)),
+	};
+
+	index_remove(&slot->links[INDEX_KEY]);
+	/* Relaxed: every reservation is before the exchange in the counter's order, or fails. */
+	past.out_seq = atomic_exchange_explicit(&sa->seq, SA_SEQ_CLOSED, memory_order_relaxed);
+	past.iv_last = (sa->iv_base + past.out_seq) & IV_COUNT_MAX;
+	past.in_top = replay_close(sa->replay, past.window);
+	if (past.in_top == 0) {
+		free(past.window);
+		past.window = NULL;
+	}
+	tombstone_put(&sad->tombstones, &past);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the SAD share: sad.c (adding, deleting, finding), sad_spi.c (the SPI index),
+ * sad_key.c (what must hold of keys, numbers and IVs), sa_fill.c (the SA as workers see it) and
+ * sad_usage.c (counters and lifetimes). Nobody else includes this.
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include "index.h"
+#include "memory.h"
+#include "sad.h"
+#include "tombstone.h"
+
+/* The indices that an SA stands in; all share one table, the kind being part of the hash. */
+enum sad_index {
+	INDEX_ID,                 /* every SA, by destination, SPI, protocol and family */
+	INDEX_LARVAL,             /* larval ones, by what the request said */
+	INDEX_KEY = INDEX_LARVAL, /* valid ones, by key print */
+	INDEX_PEER_REQID,         /* those that may be outbound: by destination and reqid, */
+	INDEX_PEER,               /* by destination alone, */
+	INDEX_REQID,              /* by reqid alone */
+	INDEX_KINDS,
+};
+
+/* One place in the arena, used or not: the control thread's side of it. */
+struct slot {
+	struct sa_control control; /* first: outside, a slot is known by it */
+	struct link links[INDEX_KINDS];
+	STAILQ_ENTRY(slot) free;
+	bool used;
+	uint32_t generation;   /* how often the place was given out */
+	uint64_t larval_until; /* wall-clock seconds */
+	struct key_print print;
+	struct memory own_key; /* where the arena's room is too small */
+	struct replay *own_window;
+};
+
+/* What one worker counted of one SA: written by that worker, read by the control thread. */
+struct sa_counters {
+	alignas(64) _Atomic uint64_t packets;
+	_Atomic uint64_t bytes, first_used, last_used, replay_drops, auth_drops;
+};
+
+struct sad {
+	/* Read by workers. */
+	uint8_t *arena; /* places of `stride` bytes */
+	uint32_t stride;
+	uint32_t places;     /* max_sas, and some for those that wait for a grace period */
+	uint32_t index_mask; /* bits of an SPI that carry a place */
+	uint64_t seed;
+	struct chash by_spi;
+	struct sa_counters **counters; /* by worker, then by place */
+
+	/* The control thread's. */
+	struct sad_config config;
+	uint32_t key_room; /* bytes for the expanded key in a place */
+	struct memory arena_memory, slots_memory;
+	struct memory *counters_memory;
+	struct slot *slots;
+	STAILQ_HEAD(, slot) free;   /* first freed, first used */
+	uint32_t count, high_water; /* SAs now; places ever used */
+	uint64_t own_bytes;         /* windows and keys outside the arena */
+	uint32_t spi_turn;          /* where the next search for an SPI begins */
+	struct index index;
+	struct tombstones tombstones;
+	uint8_t secret[32]; /* of this process: for key prints */
+	struct sad_observer *observers;
+};
+
+static inline struct slot *
+slot_of(struct sa_control *c)
+{
+	return (struct slot *)c;
+}
+
+static inline struct sa *
+arena_sa(const struct sad *sad, uint32_t place)
+{
+	return (struct sa *)(sad->arena + (size_t)place * sad->stride);
+}
+
+static inline uint64_t
+hash_addr(uint64_t hash, const union ip_addr *addr)
+{
+	return chash_mix(chash_mix(hash, addr->u64[0]), addr->u64[1]);
+}
+
+/* ---- sad.c ---- */
+struct slot *slot_take(struct sad *sad, struct reason *why); /* or NULL: -ENOSPC */
+void slot_give(struct sad *sad, struct slot *slot); /* the reverse: nobody may know it any more */
+void slot_retire(struct sad *sad, struct slot *slot);
+uint64_t index_hash(const struct sad *sad, enum sad_index kind);
+uint64_t id_hash(const struct sad *sad, const struct sa_id *id);
+
+/* ---- sad_spi.c: the index that workers look in ---- */
+void spi_publish(struct sad *sad, struct sa *sa);
+void spi_unpublish(struct sad *sad, struct sa *sa);
+/* Valid SAs of an SPI, newest first: start with NULL. Control thread. */
+struct sa *spi_next(const struct sad *sad, rte_be32_t spi, struct sa *after);
+
+/* ---- sad_key.c ---- */
+struct key_state { /* where a new SA starts */
+	struct key_print print;
+	uint64_t out_seq;
+	uint64_t iv_base;
+	uint64_t seq_limit;
+};
+
+/* 0; -EINVAL for a counter-mode key in use; -ENOMEM. */
+int key_admit(struct sad *sad, const struct sa_params *p, struct key_state *state,
+	      struct reason *why);
+void key_live(struct sad *sad, struct slot *slot, const struct key_print *print);
+void key_retire(struct sad *sad, struct slot *slot); /* closes counter and window */
+
+/* ---- sa_fill.c ---- */
+int sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
+	    const struct key_state *state, struct reason *why);
+void sa_clear(struct sad *sad, struct slot *slot); /* the reverse: overwrites what is secret */
+void sa_encap_ports(struct sa *sa, const struct sa_params *p);
+
+/* ---- sad_usage.c ---- */
+void usage_reset(struct sad *sad, uint32_t place);
+uint64_t wall_seconds(void);
+uint64_t wall_nanoseconds(void);
