@@ -1,1 +1,399 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The security policy database: policies come, are exchanged, and go. A policy is published by one
+ * store into the chain of its tuple and masked addresses, and unlinked by another.
+ */
+#include "spd.h"
+
+#include <netinet/in.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "spd_private.h"
+
+struct spd *
+spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim, struct reason *why)
+{
+	struct spd *spd = aligned_alloc(alignof(struct spd), sizeof(*spd));
+	uint64_t random[3];
+
+	if (!spd)
+		goto err;
+	memset(spd, 0, sizeof(*spd));
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		goto err_spd;
+	spd->seed = random[0];
+	spd->src_factor = random[1] | 1;
+	spd->dst_factor = random[2] | 1;
+	spd->sad = sad;
+	spd->reclaim = reclaim;
+	spd->max_policies = max_policies;
+	spd->slots.max = max_policies;
+	if (chash_init(&spd->policies, max_policies) != 0)
+		goto err_spd;
+	if (chash_init(&spd->groups, max_policies) != 0)
+		goto err_policies;
+	if (resolve_init(spd) != 0)
+		goto err_groups;
+	return spd;
+
+err_groups:
+	chash_free(&spd->groups);
+err_policies:
+	chash_free(&spd->policies);
+err_spd:
+	free(spd);
+err:
+	reason_set(why, ENOMEM, "no memory for %u policies", max_policies);
+	return NULL;
+}
+
+void
+spd_free(struct spd *spd)
+{
+	if (!spd)
+		return;
+	spd_flush(spd);
+	slots_free(&spd->slots);
+	free(spd->by_sa);
+	chash_free(&spd->groups);
+	chash_free(&spd->policies);
+	free(spd);
+}
+
+/* ---- what may be a policy ---- */
+
+static int
+check_selector(const struct selector *s, struct reason *why)
+{
+	unsigned int max = s->family == FAMILY_V4 ? 32 : s->family == FAMILY_V6 ? 128 : 0;
+
+	if (s->family != 0 && max == 0)
+		return reason_set(why, EINVAL, "bad selector family: %u", s->family);
+	if (s->src_len > max || s->dst_len > max)
+		return reason_set(why, EINVAL,
+				  "bad prefix length: %u to %u, at most %u for family %u",
+				  s->src_len, s->dst_len, max, s->family);
+	if (s->family == 0 && (s->proto | s->sport_mask | s->dport_mask) != 0)
+		return reason_set(why, EINVAL,
+				  "a selector with protocol or ports needs an address family");
+	return 0;
+}
+
+static int
+check_template(const struct spd_template *t, struct reason *why)
+{
+	if (t->proto != IPPROTO_ESP)
+		return reason_set(why, EINVAL, "template protocol %u: only ESP (%u) is served",
+				  t->proto, IPPROTO_ESP);
+	if (t->mode != SA_MODE_TRANSPORT && t->mode != SA_MODE_TUNNEL)
+		return reason_set(why, EINVAL,
+				  "template mode %u: only transport and tunnel are served",
+				  t->mode);
+	if (t->mode == SA_MODE_TUNNEL && t->family != FAMILY_V4 && t->family != FAMILY_V6)
+		return reason_set(why, EINVAL, "a tunnel template needs its endpoints' family");
+	return 0;
+}
+
+static int
+check(const struct spd_params *p, struct reason *why)
+{
+	int error = check_selector(&p->id.sel, why);
+
+	if (error)
+		return error;
+	if (p->id.dir >= SPD_DIRS)
+		return reason_set(why, EINVAL, "bad policy direction: %u", p->id.dir);
+	if (p->action > SPD_DISCARD)
+		return reason_set(why, EINVAL, "bad policy action: %u", p->action);
+	return p->action == SPD_PROTECT ? check_template(&p->tmpl, why) : 0;
+}
+
+/* ---- chains ---- */
+
+static bool
+id_equal(const struct spd_id *a, const struct spd_id *b)
+{
+	const struct selector *s = &a->sel, *t = &b->sel;
+
+	return ip_addr_equal(&s->src, &t->src) && ip_addr_equal(&s->dst, &t->dst) &&
+	       s->src_len == t->src_len && s->dst_len == t->dst_len && s->family == t->family &&
+	       s->proto == t->proto && s->sport == t->sport && s->sport_mask == t->sport_mask &&
+	       s->dport == t->dport && s->dport_mask == t->dport_mask && a->dir == b->dir &&
+	       a->mark == b->mark && a->mark_mask == b->mark_mask && a->if_id == b->if_id;
+}
+
+static struct spd_id
+id_masked(const struct spd_id *id)
+{
+	struct spd_id r = *id;
+
+	r.sel.src = ip_addr_mask(&id->sel.src, id->sel.src_len);
+	r.sel.dst = ip_addr_mask(&id->sel.dst, id->sel.dst_len);
+	return r;
+}
+
+static struct entry *
+find_by_id(struct spd *spd, const struct spd_id *unmasked)
+{
+	const struct spd_id id = id_masked(unmasked);
+	struct tuple *t = tuple_find(spd, &id);
+	struct chash_node *node;
+
+	if (!t)
+		return NULL;
+	node = chash_first(&spd->policies, spd_hash(spd, t->seed, &id.sel.src, &id.sel.dst));
+	for (; node; node = chash_next(node))
+		if (id_equal(&entry_of(node)->policy.params.id, &id))
+			return entry_of(node);
+	return NULL;
+}
+
+/* An index is {age : rest, slot + 1 : as many bits as it takes, direction : 3}. */
+static uint32_t
+index_bits(const struct spd *spd)
+{
+	return 32 - __builtin_clz(spd->max_policies);
+}
+
+static uint32_t
+index_make(const struct spd *spd, const struct entry *e)
+{
+	return (uint32_t)(e->policy.order << index_bits(spd) | (e->slot + 1)) << 3 |
+	       e->policy.params.id.dir;
+}
+
+static struct entry *
+find_by_index(struct spd *spd, uint32_t index)
+{
+	uint32_t slot = (index >> 3 & ((1u << index_bits(spd)) - 1)) - 1;
+	struct entry *e = slots_get(&spd->slots, slot);
+
+	return e && e->policy.index == index ? e : NULL;
+}
+
+static struct entry *
+find(struct spd *spd, const struct spd_id *id, uint32_t index)
+{
+	return index ? find_by_index(spd, index) : find_by_id(spd, id);
+}
+
+/* The place of a policy in the order of its chain. */
+static _Atomic(struct chash_node *) *
+entry_link(struct spd *spd, const struct entry *e)
+{
+	_Atomic(struct chash_node *) *link = &spd->policies.heads[e->hash & spd->policies.mask];
+	struct chash_node *node;
+
+	/* Relaxed: only this thread stores. */
+	while ((node = atomic_load_explicit(link, memory_order_relaxed)) &&
+	       entry_before(entry_of(node), e))
+		link = &node->next;
+	return link;
+}
+
+static void
+entry_insert(struct spd *spd, struct entry *e)
+{
+	_Atomic(struct chash_node *) *link = entry_link(spd, e);
+
+	atomic_store_explicit(&e->node.next, atomic_load_explicit(link, memory_order_relaxed),
+			      memory_order_relaxed);
+	/* Release: a worker that finds the entry sees the whole of it. */
+	atomic_store_explicit(link, &e->node, memory_order_release);
+}
+
+/*
+ * The new one is there before the old one goes. A worker that passed the new place before and
+ * reaches the old one after sees that `moves` changed (release, before the removal), and looks
+ * again.
+ */
+static void
+entry_move(struct spd *spd, struct entry *old, struct entry *e)
+{
+	entry_insert(spd, e);
+	atomic_fetch_add_explicit(&spd->moves, 1, memory_order_release);
+	chash_remove(&spd->policies, old->hash, &old->node);
+}
+
+/* ---- policies ---- */
+
+static struct entry *
+entry_new(struct spd *spd, const struct spd_params *params)
+{
+	struct entry *e = aligned_alloc(alignof(struct entry), sizeof(*e));
+	const struct selector *sel;
+
+	if (!e)
+		return NULL;
+	memset(e, 0, sizeof(*e));
+	e->policy.params = *params;
+	e->policy.params.id = id_masked(&params->id);
+	e->policy.added = (uint64_t)time(NULL);
+	sel = &e->policy.params.id.sel;
+	e->src = sel->src;
+	e->dst = sel->dst;
+	e->priority = params->priority;
+	e->sport = sel->sport;
+	e->sport_mask = sel->sport_mask;
+	e->dport = sel->dport;
+	e->dport_mask = sel->dport_mask;
+	e->proto = sel->proto;
+	e->ports = (sel->sport_mask | sel->dport_mask) != 0;
+	return e;
+}
+
+static void
+entry_release(void *ctx, void *entry)
+{
+	free(entry);
+}
+
+/* Takes a policy from the workers; its tuple still counts it. */
+static void
+entry_unlink(struct spd *spd, struct entry *e)
+{
+	chash_remove(&spd->policies, e->hash, &e->node);
+	resolve_remove(e);
+	slots_leave(&spd->slots, e->slot);
+	spd->count[e->policy.params.id.dir]--;
+	reclaim_defer(spd->reclaim, entry_release, NULL, e);
+}
+
+static struct tuple *
+tuple_of(const struct entry *e)
+{
+	return (struct tuple *)e->tuple;
+}
+
+static int
+add(struct spd *spd, struct entry *e)
+{
+	struct tuple *t;
+	int error = slots_take(&spd->slots, e, &e->slot);
+
+	if (error)
+		return error;
+	t = tuple_get(spd, &e->policy.params.id);
+	if (!t || tuple_join(spd, t, e->priority) != 0) {
+		slots_leave(&spd->slots, e->slot);
+		return -ENOMEM;
+	}
+	e->tuple = t;
+	e->hash = spd_hash(spd, t->seed, &e->src, &e->dst);
+	e->policy.order = ++spd->order;
+	e->policy.index = index_make(spd, e);
+	spd->count[e->policy.params.id.dir]++;
+	resolve_add(spd, e);
+	entry_insert(spd, e);
+	return 0;
+}
+
+/* The new policy has the age, the index and the slot of the old one. */
+static int
+replace(struct spd *spd, struct entry *old, struct entry *e)
+{
+	struct tuple *t = tuple_of(old);
+
+	if (tuple_join(spd, t, e->priority) != 0)
+		return -ENOMEM;
+	e->tuple = t;
+	e->hash = old->hash;
+	e->slot = old->slot;
+	e->policy.order = old->policy.order;
+	e->policy.index = old->policy.index;
+	slots_replace(&spd->slots, e->slot, e);
+	resolve_remove(old);
+	resolve_add(spd, e);
+	if (e->priority == old->priority)
+		chash_replace(&spd->policies, e->hash, &old->node, &e->node);
+	else
+		entry_move(spd, old, e);
+	tuple_leave(spd, t, old->priority);
+	reclaim_defer(spd->reclaim, entry_release, NULL, old);
+	return 0;
+}
+
+int
+spd_add(struct spd *spd, const struct spd_params *params, bool may_replace, struct reason *why)
+{
+	int error = check(params, why);
+	struct entry *old, *e;
+
+	if (error)
+		return error;
+	old = find_by_id(spd, &params->id);
+	if (old && !may_replace)
+		return reason_set(why, EEXIST, "the policy exists, with index %u",
+				  old->policy.index);
+	e = entry_new(spd, params);
+	if (!e)
+		return reason_set(why, ENOMEM, "no memory for a policy");
+	error = old ? replace(spd, old, e) : add(spd, e);
+	if (error)
+		free(e);
+	if (error == -ENOSPC)
+		return reason_set(why, ENOSPC, "the SPD is full: %u policies", spd->max_policies);
+	return error ? reason_set(why, ENOMEM, "no memory for a policy") : 0;
+}
+
+int
+spd_delete(struct spd *spd, const struct spd_id *id, uint32_t index, struct reason *why)
+{
+	struct entry *e = find(spd, id, index);
+
+	if (!e)
+		return reason_set(why, ENOENT, "no such policy");
+	entry_unlink(spd, e);
+	tuple_leave(spd, tuple_of(e), e->priority);
+	return 0;
+}
+
+struct policy *
+spd_find(struct spd *spd, const struct spd_id *id, uint32_t index)
+{
+	struct entry *e = find(spd, id, index);
+
+	return e ? &e->policy : NULL;
+}
+
+/*
+ * Workers lose all policies of a domain at once: were they to go one by one, a packet that a
+ * policy protects could meet a bypass behind it.
+ */
+unsigned int
+spd_flush(struct spd *spd)
+{
+	unsigned int flushed = spd->slots.count;
+	uint32_t cursor = 0;
+	struct domain *d;
+	struct entry *e;
+
+	LIST_FOREACH(d, &spd->domains, link)
+	domain_withdraw(spd, d);
+	while ((e = slots_next(&spd->slots, &cursor)))
+		entry_unlink(spd, e);
+	while (!LIST_EMPTY(&spd->domains))
+		domain_free(spd, LIST_FIRST(&spd->domains));
+	return flushed;
+}
+
+struct policy *
+spd_next(struct spd *spd, uint32_t *cursor)
+{
+	struct entry *e = slots_next(&spd->slots, cursor);
+
+	return e ? &e->policy : NULL;
+}
+
+void
+spd_count(const struct spd *spd, uint32_t count[SPD_DIRS])
+{
+	memcpy(count, spd->count, sizeof(spd->count));
+}
+
+uint32_t
+spd_tuples(const struct spd *spd)
+{
+	return spd->tuples;
+}

@@ -31,12 +31,12 @@ enum spd_action { SPD_PROTECT, SPD_BYPASS, SPD_DISCARD };
 /* One step of transformation that a protect policy asks for (struct xfrm_user_tmpl). */
 struct spd_template {
 	union ip_addr src, dst; /* tunnel endpoints, any in transport mode */
-	uint8_t family;		/* of the endpoints */
-	uint8_t proto;		/* IPPROTO_ESP */
-	uint8_t mode;		/* SA_MODE_* */
-	bool optional;		/* "level use": inbound may come without */
-	rte_be32_t spi;		/* 0 any */
-	uint32_t reqid;		/* 0 any */
+	uint8_t family;         /* of the endpoints */
+	uint8_t proto;          /* IPPROTO_ESP */
+	uint8_t mode;           /* SA_MODE_* */
+	bool optional;          /* "level use": inbound may come without */
+	rte_be32_t spi;         /* 0 any */
+	uint32_t reqid;         /* 0 any */
 };
 
 /* A policy's identity, as DELPOLICY names it. */
@@ -48,13 +48,13 @@ struct spd_id {
 };
 
 struct spd_params {
-	struct spd_id id;
-	uint32_t priority; /* the smaller, the sooner */
-	uint8_t action;	   /* enum spd_action */
-	uint8_t flags;	   /* XFRM_POLICY_*, given back */
-	uint8_t share;	   /* given back */
+	uint32_t priority;        /* the smaller, the sooner */
+	uint8_t action;           /* enum spd_action */
+	uint8_t flags;            /* XFRM_POLICY_*, given back */
+	uint8_t share;            /* given back */
 	struct spd_template tmpl; /* of SPD_PROTECT */
-	struct sa_limits limits;  /* given back */
+	struct spd_id id;
+	struct sa_limits limits; /* given back */
 };
 
 /*
@@ -62,13 +62,13 @@ struct spd_params {
  * been unlinked and a grace period has passed. A changed policy is a new one.
  */
 struct policy {
-	struct spd_params params;
-	uint32_t index;		   /* the kernel's policy index: its low 3 bits are the direction */
-	uint32_t order;		   /* age: of equal priorities the older one wins */
-	_Atomic(struct sa *) sa;   /* SPD_OUT: the SA to use, resolved by the control thread, or NULL */
-	_Atomic uint64_t used;	   /* wall-clock seconds of the last match, 0 never */
+	_Atomic(struct sa *) sa;   /* of SPD_OUT: the SA to use, or NULL (spd_resolve.c) */
+	_Atomic uint64_t used;     /* wall-clock seconds of the last match, 0 never */
 	_Atomic uint64_t acquired; /* when a worker last asked for an SA, 0 never */
-	uint64_t added;		   /* wall-clock seconds */
+	uint64_t order;            /* age: of equal priorities the older one wins */
+	uint64_t added;            /* wall-clock seconds */
+	uint32_t index;            /* the kernel's policy index: its low 3 bits are the direction */
+	struct spd_params params;
 };
 
 /* max_policies bounds the hash table; workers are lock-free readers under `reclaim`. */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What workers ask the SPD: the policy of a flow, and whether a decrypted packet may pass. */
+#include <netinet/in.h>
+
+#include "spd_private.h"
+
+/* Ports and protocol; the addresses are known to be equal. */
+static inline bool
+entry_fits(const struct entry *e, const struct flow *f)
+{
+	if (e->proto != 0 && e->proto != f->proto)
+		return false;
+	if (!e->ports)
+		return true;
+	return !f->ports_opaque && ((f->sport ^ e->sport) & e->sport_mask) == 0 &&
+	       ((f->dport ^ e->dport) & e->dport_mask) == 0;
+}
+
+/* The better of `best` and the first policy of the tuple that the flow matches. */
+static inline struct entry *
+probe(const struct spd *spd, const struct view *v, const struct flow *f, struct entry *best)
+{
+	union ip_addr src = {
+		.u64 = {f->src.u64[0] & v->src_mask[0], f->src.u64[1] & v->src_mask[1]}};
+	union ip_addr dst = {
+		.u64 = {f->dst.u64[0] & v->dst_mask[0], f->dst.u64[1] & v->dst_mask[1]}};
+	struct chash_node *node = chash_first(&spd->policies, spd_hash(spd, v->seed, &src, &dst));
+
+	for (; node; node = chash_next(node)) {
+		struct entry *e = entry_of(node);
+
+		if (best && best->priority < e->priority)
+			break;
+		if (e->tuple == v->tuple && ip_addr_equal(&e->src, &src) &&
+		    ip_addr_equal(&e->dst, &dst) && entry_fits(e, f))
+			return best && entry_before(best, e) ? best : e;
+	}
+	return best;
+}
+
+static struct entry *
+search(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct flow *f)
+{
+	const struct group *g = spd_group(spd, if_id, dir);
+	bool v6 = f->family == FAMILY_V6;
+	struct entry *best = NULL;
+	const struct view *v, *end;
+
+	if (!g)
+		return NULL;
+	v = g->views + (v6 ? g->count[0] : 0);
+	end = v + g->count[v6];
+	for (; v < end && !(best && best->priority < v->best); v++)
+		best = probe(spd, v, f, best);
+	return best;
+}
+
+struct policy *
+spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct flow *flow)
+{
+	uint32_t moves, now = atomic_load_explicit(&spd->moves, memory_order_acquire);
+	struct entry *e;
+
+	/* A policy that moved in its chain meanwhile may have been missed in both of its places. */
+	do {
+		moves = now;
+		e = search(spd, if_id, dir, flow);
+		/* Relaxed: the search's loads are acquires, this one cannot come before them. */
+		now = atomic_load_explicit(&spd->moves, memory_order_relaxed);
+	} while (moves != now);
+	return e ? &e->policy : NULL;
+}
+
+/* RFC 4301 section 5.2 step 4. Endpoints are a matter of tunnels. */
+bool
+spd_allows(const struct policy *policy, const struct sa *sa)
+{
+	const struct spd_params *p = &policy->params;
+	const struct spd_template *t = &p->tmpl;
+
+	if (p->action != SPD_PROTECT || t->proto != IPPROTO_ESP || t->mode != sa->mode ||
+	    p->id.if_id != sa->if_id)
+		return false;
+	if ((t->reqid != 0 && t->reqid != sa->reqid) || (t->spi != 0 && t->spi != sa->spi))
+		return false;
+	if (t->mode != SA_MODE_TUNNEL)
+		return true;
+	return t->family == sa->family &&
+	       (ip_addr_is_any(&t->src) || ip_addr_equal(&t->src, &sa->src)) &&
+	       (ip_addr_is_any(&t->dst) || ip_addr_equal(&t->dst, &sa->dst));
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The two functions of the SAD that the SPD calls, over an array: tests of policies need no keys.
+ * An SA is announced as the real SAD announces it: when it can be found, and when it no longer can.
+ */
+#pragma once
+
+#include "sadb/sad.h"
+
+#define FAKE_SAS 8
+
+struct sad {
+	struct sad_observer *observer;
+	struct sa_control *sas[FAKE_SAS]; /* valid ones, the newest last */
+	unsigned int n;
+	unsigned int asked; /* how often somebody looked for an SA */
+};
+
+void
+sad_observe(struct sad *sad, struct sad_observer *observer)
+{
+	sad->observer = observer;
+}
+
+static bool
+fits(const struct sa_params *p, const union ip_addr *src, const union ip_addr *dst, rte_be32_t spi,
+     uint32_t reqid, uint32_t if_id, uint8_t mode)
+{
+	return (spi == 0 || spi == p->id.spi) && (reqid == 0 || reqid == p->reqid) &&
+	       if_id == p->if_id && mode == p->mode &&
+	       (ip_addr_is_any(src) || ip_addr_equal(src, &p->src)) &&
+	       (ip_addr_is_any(dst) || ip_addr_equal(dst, &p->id.dst));
+}
+
+struct sa *
+sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
+		  uint8_t family, rte_be32_t spi, uint32_t reqid, uint32_t if_id, uint8_t mode)
+{
+	sad->asked++;
+	for (unsigned int i = sad->n; i-- > 0;)
+		if (fits(&sad->sas[i]->params, src, dst, spi, reqid, if_id, mode))
+			return sad->sas[i]->sa;
+	return NULL;
+}
+
+static inline void
+fake_sad_add(struct sad *sad, struct sa_control *c)
+{
+	sad->sas[sad->n++] = c;
+	sad->observer->changed(sad->observer->ctx, c, true);
+}
+
+static inline void
+fake_sad_delete(struct sad *sad, struct sa_control *c)
+{
+	unsigned int i = 0;
+
+	while (sad->sas[i] != c)
+		i++;
+	memmove(&sad->sas[i], &sad->sas[i + 1], (--sad->n - i) * sizeof(sad->sas[0]));
+	sad->observer->changed(sad->observer->ctx, c, false);
+}

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The SPD by its contract: refusals, identity, order, roll-back; and against a naive model. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "../random.h"
+#include "fake_sad.h"
+#include "sadb/spd.h"
+
+/* ---- allocations that fail on demand (the linker wraps them) ---- */
+
+static int fail_after = -1; /* allocations that still succeed, or -1: all */
+
+static bool
+fails(void)
+{
+	if (fail_after < 0)
+		return false;
+	if (fail_after == 0)
+		return true;
+	fail_after--;
+	return false;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+	return fails() ? NULL : __real_realloc(p, size);
+}
+
+void *
+__wrap_aligned_alloc(size_t align, size_t size)
+{
+	return fails() ? NULL : __real_aligned_alloc(align, size);
+}
+
+/* ---- a database for each test ---- */
+
+struct fixture {
+	struct sad sad;
+	struct reclaim *reclaim;
+	struct spd *spd;
+	struct reason why;
+};
+
+static struct fixture *
+begin(uint32_t max)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->reclaim = reclaim_new(1);
+	f->spd = spd_new(max, &f->sad, f->reclaim, &f->why);
+	assert_non_null(f->spd);
+	return f;
+}
+
+static void
+end(struct fixture *f)
+{
+	spd_free(f->spd);
+	reclaim_free(f->reclaim);
+	free(f);
+}
+
+static union ip_addr
+v4(uint32_t host)
+{
+	return (union ip_addr){.v4 = rte_cpu_to_be_32(host)};
+}
+
+static struct spd_params
+bypass(uint32_t src, uint8_t src_len, uint32_t dst, uint8_t dst_len, uint32_t priority)
+{
+	return (struct spd_params){
+		.priority = priority,
+		.action = SPD_BYPASS,
+		.id.dir = SPD_OUT,
+		.id.sel = {.family = FAMILY_V4,
+			   .src = v4(src),
+			   .dst = v4(dst),
+			   .src_len = src_len,
+			   .dst_len = dst_len},
+	};
+}
+
+static struct flow
+udp(uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
+{
+	return (struct flow){.src = v4(src),
+			     .dst = v4(dst),
+			     .family = FAMILY_V4,
+			     .proto = IPPROTO_UDP,
+			     .sport = rte_cpu_to_be_16(sport),
+			     .dport = rte_cpu_to_be_16(dport)};
+}
+
+#define HOST_A 0x0a000001 /* 10.0.0.1 */
+#define HOST_B 0x0a000002
+
+/* ---- contract ---- */
+
+static void
+test_same_identity_is_refused_unless_replaced(void **state)
+{
+	struct fixture *f = begin(16);
+	struct spd_params p = bypass(HOST_A, 32, 0, 0, 5);
+	struct flow flow = udp(HOST_A, HOST_B, 1, 2);
+	uint32_t index;
+
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	index = spd_lookup(f->spd, 0, SPD_OUT, &flow)->index;
+	p.action = SPD_DISCARD;
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), -EEXIST);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.action, SPD_BYPASS);
+
+	assert_int_equal(spd_add(f->spd, &p, true, &f->why), 0);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.action, SPD_DISCARD);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->index, index);
+
+	p.id.mark = p.id.mark_mask = 1; /* the mark is part of the identity */
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	end(f);
+}
+
+static void
+test_what_is_not_there_cannot_be_deleted(void **state)
+{
+	struct fixture *f = begin(16);
+	struct spd_params p = bypass(HOST_A, 32, 0, 0, 5);
+	uint32_t index;
+
+	assert_int_equal(spd_delete(f->spd, &p.id, 0, &f->why), -ENOENT);
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	index = spd_find(f->spd, &p.id, 0)->index;
+	assert_int_equal(index & 7, SPD_OUT);
+	assert_ptr_equal(spd_find(f->spd, NULL, index), spd_find(f->spd, &p.id, 0));
+	assert_int_equal(spd_delete(f->spd, NULL, index ^ SPD_FWD, &f->why), -ENOENT);
+	assert_int_equal(spd_delete(f->spd, NULL, index, &f->why), 0);
+	assert_int_equal(spd_delete(f->spd, &p.id, 0, &f->why), -ENOENT);
+
+	/* The next policy takes the place, but not the index. */
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	assert_null(spd_find(f->spd, NULL, index));
+	end(f);
+}
+
+static void
+test_a_full_database_refuses_but_still_replaces(void **state)
+{
+	struct fixture *f = begin(3);
+	struct spd_params p;
+	uint32_t count[SPD_DIRS];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		p = bypass(HOST_A + i, 32, 0, 0, 5);
+		assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	}
+	p = bypass(HOST_A + 3, 32, 0, 0, 5);
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), -ENOSPC);
+	assert_null(spd_find(f->spd, &p.id, 0));
+	p = bypass(HOST_A, 32, 0, 0, 1);
+	assert_int_equal(spd_add(f->spd, &p, true, &f->why), 0);
+	spd_count(f->spd, count);
+	assert_int_equal(count[SPD_OUT], 3);
+	assert_int_equal(spd_delete(f->spd, &p.id, 0, &f->why), 0);
+	p = bypass(HOST_A + 3, 32, 0, 0, 5);
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	end(f);
+}
+
+static void
+refused(struct fixture *f, struct spd_params p)
+{
+	f->why.text[0] = 0;
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), -EINVAL);
+	assert_string_not_equal(f->why.text, "");
+}
+
+static void
+test_what_cannot_be_is_refused_with_a_reason(void **state)
+{
+	struct fixture *f = begin(3);
+	struct spd_params p, ok = bypass(HOST_A, 32, 0, 0, 5);
+
+	p = ok, p.id.dir = 3, refused(f, p);
+	p = ok, p.action = 3, refused(f, p);
+	p = ok, p.id.sel.family = 2, refused(f, p);
+	p = ok, p.id.sel.src_len = 33, refused(f, p);
+	p = ok, p.id.sel.family = 0, refused(f, p);
+	p = ok, p.id.sel.family = p.id.sel.src_len = 0, p.id.sel.proto = 17, refused(f, p);
+	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_AH, refused(f, p);
+	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_ESP, p.tmpl.mode = 4, refused(f, p);
+	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_ESP, p.tmpl.mode = SA_MODE_TUNNEL;
+	refused(f, p);
+	assert_int_equal(spd_tuples(f->spd), 0);
+	end(f);
+}
+
+static void
+test_of_equal_priorities_the_older_wins(void **state)
+{
+	struct fixture *f = begin(16);
+	struct spd_params wide = bypass(0, 0, 0, 0, 5), narrow = bypass(HOST_A, 32, 0, 0, 5);
+	struct flow flow = udp(HOST_A, HOST_B, 1, 2);
+
+	spd_add(f->spd, &wide, false, NULL);
+	spd_add(f->spd, &narrow, false, NULL);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.id.sel.src_len, 0);
+	spd_add(f->spd, &wide, true, NULL); /* a replacement keeps its age */
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.id.sel.src_len, 0);
+	spd_delete(f->spd, &wide.id, 0, NULL);
+	spd_add(f->spd, &wide, false, NULL);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.id.sel.src_len, 32);
+	end(f);
+}
+
+static void
+test_a_selector_of_both_families_matches_both(void **state)
+{
+	struct fixture *f = begin(16);
+	struct spd_params any = {.action = SPD_DISCARD, .priority = 9, .id.dir = SPD_OUT};
+	struct spd_params p = bypass(HOST_A, 32, 0, 0, 5);
+	struct flow four = udp(HOST_A, HOST_B, 1, 2), other = udp(HOST_B, HOST_A, 1, 2);
+	struct flow six = {.family = FAMILY_V6, .proto = 58, .ports_opaque = true};
+
+	six.src.bytes[15] = 1;
+	spd_add(f->spd, &p, false, NULL);
+	spd_add(f->spd, &any, false, NULL);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &four)->params.action, SPD_BYPASS);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &other)->params.action, SPD_DISCARD);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &six)->params.action, SPD_DISCARD);
+	assert_null(spd_lookup(f->spd, 0, SPD_FWD, &six));
+	assert_null(spd_lookup(f->spd, 1, SPD_OUT, &six));
+	spd_delete(f->spd, &any.id, 0, NULL);
+	assert_null(spd_lookup(f->spd, 0, SPD_OUT, &six));
+	end(f);
+}
+
+static void
+test_a_selector_of_ports_does_not_match_where_they_are_unknown(void **state)
+{
+	struct fixture *f = begin(16);
+	struct spd_params p = bypass(HOST_A, 32, 0, 0, 5);
+	struct flow flow = udp(HOST_A, HOST_B, 1, 500);
+
+	p.id.sel.proto = IPPROTO_UDP;
+	p.id.sel.dport = rte_cpu_to_be_16(500);
+	p.id.sel.dport_mask = 0xffff;
+	spd_add(f->spd, &p, false, NULL);
+	assert_non_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+	flow.ports_opaque = true;
+	assert_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+	end(f);
+}
+
+static void
+test_flush_leaves_nothing(void **state)
+{
+	struct fixture *f = begin(100);
+	struct flow flow = udp(HOST_A, HOST_B, 1, 2);
+	uint32_t count[SPD_DIRS], cursor = 0;
+
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < 100; i++) {
+			struct spd_params p = bypass(HOST_A, i % 33, HOST_B, i / 33, i);
+
+			p.id.if_id = i % 2;
+			assert_int_equal(spd_add(f->spd, &p, false, NULL), 0);
+		}
+		assert_int_equal(spd_flush(f->spd), 100);
+		assert_int_equal(spd_flush(f->spd), 0);
+		assert_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+		assert_null(spd_next(f->spd, &cursor));
+		assert_int_equal(spd_tuples(f->spd), 0);
+		spd_count(f->spd, count);
+		assert_int_equal(count[SPD_OUT], 0);
+	}
+	end(f);
+}
+
+static void
+test_ten_thousand_policies_are_all_found_and_all_go(void **state)
+{
+	struct fixture *f = begin(10000);
+	uint32_t cursor = 0, seen = 0;
+
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct spd_params p = bypass(0, 0, 0x0a000000 + i, 32, 1000 - i % 100);
+
+		assert_int_equal(spd_add(f->spd, &p, false, NULL), 0);
+	}
+	assert_int_equal(spd_tuples(f->spd), 1);
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct flow flow = udp(HOST_A, 0x0a000000 + i, 1, 2);
+		struct policy *p = spd_lookup(f->spd, 0, SPD_OUT, &flow);
+
+		assert_non_null(p);
+		assert_int_equal(p->params.id.sel.dst.v4, rte_cpu_to_be_32(0x0a000000 + i));
+	}
+	while (spd_next(f->spd, &cursor))
+		seen++;
+	assert_int_equal(seen, 10000);
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct spd_params p = bypass(0, 0, 0x0a000000 + i, 32, 0);
+
+		assert_int_equal(spd_delete(f->spd, &p.id, 0, NULL), 0);
+	}
+	assert_int_equal(spd_tuples(f->spd), 0);
+	end(f);
+}
+
+/* However far an addition gets before memory ends, nothing of it is left. */
+static void
+test_without_memory_nothing_changes(void **state)
+{
+	struct fixture *f = begin(1000);
+	struct flow flow = udp(HOST_A, HOST_B, 1, 2);
+
+	for (uint32_t i = 0; i < 200; i++) {
+		uint32_t n = i % 100, priority = i < 100 ? i : 200 - i;
+		struct spd_params p = bypass(HOST_A, n % 33, HOST_B, n / 33, priority);
+		struct policy *before = spd_lookup(f->spd, i % 3, SPD_OUT, &flow);
+		uint32_t tuples = spd_tuples(f->spd), count[SPD_DIRS];
+		int error, allowed = 0;
+
+		p.id.if_id = i % 3;
+		spd_count(f->spd, count);
+		while (fail_after = allowed, error = spd_add(f->spd, &p, i >= 100, NULL), error) {
+			uint32_t now[SPD_DIRS];
+
+			fail_after = -1;
+			assert_int_equal(error, -ENOMEM);
+			assert_ptr_equal(spd_lookup(f->spd, i % 3, SPD_OUT, &flow), before);
+			spd_count(f->spd, now);
+			assert_int_equal(now[SPD_OUT], count[SPD_OUT]);
+			if (i < 100)
+				assert_null(spd_find(f->spd, &p.id, 0));
+			allowed++;
+		}
+		fail_after = -1;
+		assert_in_range(spd_tuples(f->spd), tuples, tuples + 1);
+		assert_int_equal(spd_find(f->spd, &p.id, 0)->params.priority, p.priority);
+		/* Deletion does without. */
+		if (i % 5 == 0) {
+			fail_after = 0;
+			assert_int_equal(spd_delete(f->spd, &p.id, 0, NULL), 0);
+			assert_null(spd_find(f->spd, &p.id, 0));
+			fail_after = -1;
+		}
+	}
+	end(f);
+}
+
+/* ---- RFC 4301 section 5.2 ---- */
+
+static void
+test_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void **state)
+{
+	const struct sa sa = {.spi = 7,
+			      .reqid = 3,
+			      .if_id = 9,
+			      .mode = SA_MODE_TUNNEL,
+			      .family = FAMILY_V4,
+			      .src = {.v4 = 1},
+			      .dst = {.v4 = 2}};
+	const struct policy ok = {.params = {.action = SPD_PROTECT,
+					     .id.if_id = 9,
+					     .tmpl = {.proto = IPPROTO_ESP,
+						      .mode = SA_MODE_TUNNEL,
+						      .family = FAMILY_V4,
+						      .src = {.v4 = 1},
+						      .dst = {.v4 = 2},
+						      .reqid = 3}}};
+	struct policy p = ok;
+	struct sa transport = sa;
+
+	assert_true(spd_allows(&ok, &sa));
+	p = ok, p.params.action = SPD_BYPASS, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.action = SPD_DISCARD, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.id.if_id = 0, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.mode = SA_MODE_TRANSPORT, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.family = FAMILY_V6, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.src.v4 = 3, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.dst.v4 = 3, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.reqid = 4, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.spi = 8, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.spi = 7, assert_true(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.reqid = 0, assert_true(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.src.v4 = p.params.tmpl.dst.v4 = 0, assert_true(spd_allows(&p, &sa));
+	transport.mode = SA_MODE_TRANSPORT;
+	p = ok, p.params.tmpl.mode = SA_MODE_TRANSPORT, p.params.tmpl.src.v4 = 0;
+	assert_true(spd_allows(&p, &transport));
+}
+
+/* ---- against a list that is searched from end to end ---- */
+
+#define MODEL_MAX 300
+
+struct model {
+	struct spd_params policy[MODEL_MAX];
+	uint64_t age[MODEL_MAX];
+	unsigned int n;
+	uint64_t ages;
+};
+
+static bool
+same_id(const struct spd_id *a, const struct spd_id *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static int
+model_find(const struct model *m, const struct spd_id *id)
+{
+	for (unsigned int i = 0; i < m->n; i++)
+		if (same_id(&m->policy[i].id, id))
+			return (int)i;
+	return -1;
+}
+
+static const struct spd_params *
+model_lookup(const struct model *m, uint32_t if_id, uint8_t dir, const struct flow *flow)
+{
+	int best = -1;
+
+	for (unsigned int i = 0; i < m->n; i++) {
+		const struct spd_params *p = &m->policy[i];
+
+		if (p->id.if_id != if_id || p->id.dir != dir || !selector_match(&p->id.sel, flow))
+			continue;
+		if (best < 0 || p->priority < m->policy[best].priority ||
+		    (p->priority == m->policy[best].priority && m->age[i] < m->age[best]))
+			best = (int)i;
+	}
+	return best < 0 ? NULL : &m->policy[best];
+}
+
+/* Few distinct bits, so that prefixes nest and flows hit them. */
+static union ip_addr
+random_addr(uint64_t *r, uint8_t family)
+{
+	union ip_addr a = {0};
+
+	if (family == FAMILY_V4)
+		return v4(0x0a000000 | (random_below(r, 4) << 22) | random_below(r, 4));
+	a.bytes[0] = 0x20;
+	a.bytes[3] = (uint8_t)random_below(r, 3);
+	a.bytes[9] = (uint8_t)random_below(r, 2);
+	a.bytes[15] = (uint8_t)random_below(r, 3);
+	return a;
+}
+
+static uint8_t
+random_len(uint64_t *r, uint8_t family)
+{
+	static const uint8_t four[] = {0, 8, 10, 24, 31, 32}, six[] = {0, 32, 64, 80, 127, 128};
+
+	return family == FAMILY_V4 ? four[random_below(r, 6)] : six[random_below(r, 6)];
+}
+
+static struct spd_params
+random_policy(uint64_t *r)
+{
+	static const uint8_t protos[] = {0, IPPROTO_UDP, IPPROTO_TCP};
+	struct spd_params p;
+	struct selector *s = &p.id.sel;
+
+	memset(&p, 0, sizeof(p)); /* identities are compared byte by byte */
+	p.priority = random_below(r, 6);
+	p.action = SPD_BYPASS + (uint8_t)random_below(r, 2);
+	p.id.dir = (uint8_t)random_below(r, SPD_DIRS);
+	p.id.if_id = random_below(r, 2) * 7;
+	p.id.mark = random_below(r, 10) == 0;
+	if (random_below(r, 20) == 0)
+		return p;
+	s->family = random_below(r, 2) ? FAMILY_V4 : FAMILY_V6;
+	s->src_len = random_len(r, s->family);
+	s->dst_len = random_len(r, s->family);
+	s->src = random_addr(r, s->family);
+	s->dst = random_addr(r, s->family);
+	s->src = ip_addr_mask(&s->src, s->src_len);
+	s->dst = ip_addr_mask(&s->dst, s->dst_len);
+	s->proto = protos[random_below(r, 3)];
+	if (s->proto && random_below(r, 2)) {
+		s->dport = rte_cpu_to_be_16((uint16_t)random_below(r, 4) << 2);
+		s->dport_mask = rte_cpu_to_be_16(random_below(r, 2) ? 0xffff : 0xfffc);
+	}
+	if (s->proto && random_below(r, 4) == 0) {
+		s->sport = rte_cpu_to_be_16((uint16_t)random_below(r, 2));
+		s->sport_mask = 0xffff;
+	}
+	return p;
+}
+
+static struct flow
+random_flow(uint64_t *r)
+{
+	struct flow f = {.family = random_below(r, 2) ? FAMILY_V4 : FAMILY_V6};
+
+	f.src = random_addr(r, f.family);
+	f.dst = random_addr(r, f.family);
+	f.proto = random_below(r, 2) ? IPPROTO_UDP : IPPROTO_TCP;
+	f.sport = rte_cpu_to_be_16((uint16_t)random_below(r, 2));
+	f.dport = rte_cpu_to_be_16((uint16_t)random_below(r, 16));
+	f.ports_opaque = random_below(r, 8) == 0;
+	return f;
+}
+
+static void
+model_change(struct fixture *f, struct model *m, uint64_t *r)
+{
+	struct spd_params p = random_policy(r);
+	bool replace = random_below(r, 2);
+	int at;
+
+	if (m->n > 0 && random_below(r, MODEL_MAX) < m->n) { /* delete one */
+		at = (int)random_below(r, m->n);
+		assert_int_equal(spd_delete(f->spd, &m->policy[at].id, 0, NULL), 0);
+		m->policy[at] = m->policy[--m->n];
+		m->age[at] = m->age[m->n];
+	}
+	if (m->n > 0 && random_below(r, 3) == 0) /* one that exists, another priority and action */
+		p.id = m->policy[random_below(r, m->n)].id;
+	at = model_find(m, &p.id);
+	if (at >= 0 && !replace) {
+		assert_int_equal(spd_add(f->spd, &p, replace, NULL), -EEXIST);
+		return;
+	}
+	assert_int_equal(spd_add(f->spd, &p, replace, NULL), 0);
+	if (at < 0) {
+		at = (int)m->n++;
+		m->age[at] = m->ages++;
+	}
+	m->policy[at] = p;
+}
+
+static void
+test_lookups_agree_with_a_linear_search(void **state)
+{
+	struct fixture *f = begin(MODEL_MAX + 1);
+	struct model *m = calloc(1, sizeof(*m));
+	uint64_t r = 20221128, hits = 0, lookups = 0;
+
+	for (int round = 0; round < 8000; round++) {
+		model_change(f, m, &r);
+		for (int i = 0; i < 40; i++, lookups++) {
+			struct flow flow = random_flow(&r);
+			uint32_t if_id = random_below(&r, 2) * 7;
+			uint8_t dir = (uint8_t)random_below(&r, SPD_DIRS);
+			const struct spd_params *want = model_lookup(m, if_id, dir, &flow);
+			const struct policy *got = spd_lookup(f->spd, if_id, dir, &flow);
+
+			assert_int_equal(got != NULL, want != NULL);
+			if (!want)
+				continue;
+			hits++;
+			assert_true(same_id(&got->params.id, &want->id));
+			assert_int_equal(got->params.priority, want->priority);
+			assert_int_equal(got->params.action, want->action);
+		}
+		reclaim_poll(f->reclaim);
+	}
+	assert_in_range(hits, lookups / 4, lookups - lookups / 20); /* the test sees both */
+	free(m);
+	end(f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_same_identity_is_refused_unless_replaced),
+		cmocka_unit_test(test_what_is_not_there_cannot_be_deleted),
+		cmocka_unit_test(test_a_full_database_refuses_but_still_replaces),
+		cmocka_unit_test(test_what_cannot_be_is_refused_with_a_reason),
+		cmocka_unit_test(test_of_equal_priorities_the_older_wins),
+		cmocka_unit_test(test_a_selector_of_both_families_matches_both),
+		cmocka_unit_test(test_a_selector_of_ports_does_not_match_where_they_are_unknown),
+		cmocka_unit_test(test_flush_leaves_nothing),
+		cmocka_unit_test(test_ten_thousand_policies_are_all_found_and_all_go),
+		cmocka_unit_test(test_without_memory_nothing_changes),
+		cmocka_unit_test(test_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa),
+		cmocka_unit_test(test_lookups_agree_with_a_linear_search),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
