@@ -95,18 +95,20 @@ static const struct {
 } refused[] = {
 	{"cbc(des)", "its key of 56 bits is too short (RFC 8221 section 5)"},
 	{"cbc(des3_ede)", "its block of 64 bits is too short (RFC 8221 section 5)"},
-	{"cbc(blowfish)", "its block of 64 bits is too short (RFC 8221 section 5)"},
-	{"blowfish", "its block of 64 bits is too short (RFC 8221 section 5)"},
-	{"cbc(cast5)", "its block of 64 bits is too short (RFC 8221 section 5)"},
-	{"cast5", "its block of 64 bits is too short (RFC 8221 section 5)"},
 	{"hmac(md5)", "MD5 is broken (RFC 8221 section 6)"},
 };
+
+static bool
+same_name(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
 
 static const char *
 canonical(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
-		if (name && !strcmp(name, aliases[i].old))
+		if (same_name(name, aliases[i].old))
 			return aliases[i].name;
 	return name;
 }
@@ -115,15 +117,9 @@ static int
 check_refused(const char *name, struct reason *why)
 {
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-		if (name && !strcmp(name, refused[i].name))
+		if (same_name(name, refused[i].name))
 			return reason_set(why, ENOSYS, "%s is refused: %s", name, refused[i].why);
 	return 0;
-}
-
-static bool
-same_name(const char *a, const char *b)
-{
-	return a && b && !strcmp(a, b);
 }
 
 /* Bytes of key material as the kernel counts them: an AEAD's salt included. */
