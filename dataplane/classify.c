@@ -1,1 +1,225 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * classify: from a frame to a packet on the list where it starts. Reads the Ethernet and IP headers
+ * once; what is not for the packet path goes to the host or is dropped here.
+ */
+#include <netinet/in.h>
+
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "checksum.h"
+#include "ip_parse.h"
+#include "walk.h"
+#include "worker.h"
+
+#define ETHERTYPE_IPV4 RTE_BE16(RTE_ETHER_TYPE_IPV4)
+#define ETHERTYPE_IPV6 RTE_BE16(RTE_ETHER_TYPE_IPV6)
+#define ETHERTYPE_ARP  RTE_BE16(RTE_ETHER_TYPE_ARP)
+#define ETHERTYPE_VLAN RTE_BE16(RTE_ETHER_TYPE_VLAN)
+#define ETHERTYPE_QINQ RTE_BE16(RTE_ETHER_TYPE_QINQ)
+
+#define ND_FIRST     133 /* ICMPv6 router solicitation (RFC 4861) */
+#define ND_LAST      137 /* redirect */
+#define ND_HOP_LIMIT 255 /* proves that the sender is on the link */
+
+#define PORT_NAT_T RTE_BE16(4500)
+
+/*
+ * 802.1Q: the sub-port of the tag, the port itself for a priority tag (id 0). The tag stands in the
+ * frame, or the port took it out. False where no sub-port has it, and for two tags.
+ */
+static bool
+vlan(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t *type)
+{
+	const struct port *port = &w->dp->ports[w->dp->ifaces[p->in].port];
+	uint16_t tci = m->vlan_tci;
+
+	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0) {
+		const struct rte_vlan_hdr *tag =
+			rte_pktmbuf_mtod_offset(m, const struct rte_vlan_hdr *, RTE_ETHER_HDR_LEN);
+
+		if (*type == ETHERTYPE_QINQ ||
+		    rte_pktmbuf_data_len(m) < RTE_ETHER_HDR_LEN + sizeof(*tag))
+			return false;
+		tci = rte_be_to_cpu_16(tag->vlan_tci);
+		*type = tag->eth_proto;
+		p->l2_len += (uint16_t)sizeof(*tag);
+	}
+	if (*type == ETHERTYPE_VLAN || *type == ETHERTYPE_QINQ)
+		return false;
+	if ((tci & 0xfff) != 0)
+		p->in = port->vlan_iface[tci & 0xfff];
+	return p->in != IFACE_NONE;
+}
+
+static void
+count_frame(struct worker *w, const struct packet *p, const struct rte_mbuf *m)
+{
+	if ((p->flags & PACKET_FROM_HOST) != 0)
+		return;
+	w->count.iface[p->in].rx_packets++;
+	w->count.iface[p->in].rx_bytes += rte_pktmbuf_pkt_len(m);
+}
+
+/* The Ethernet header, up to the payload, which then is where data begins. */
+static enum drop_reason
+parse_frame(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t *type)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const struct iface *iface;
+	uint16_t port_iface = p->in;
+
+	if (rte_pktmbuf_data_len(m) < sizeof(*eth)) {
+		count_frame(w, p, m);
+		return DROP_ETH_RUNT;
+	}
+	*type = eth->ether_type;
+	p->l2_len = sizeof(*eth);
+	if (unlikely(*type == ETHERTYPE_VLAN || *type == ETHERTYPE_QINQ ||
+		     (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)) {
+		if ((p->flags & PACKET_FROM_HOST) != 0 || !vlan(w, m, p, type)) {
+			p->in = port_iface;
+			count_frame(w, p, m);
+			return DROP_VLAN;
+		}
+	}
+	count_frame(w, p, m);
+	iface = &w->dp->ifaces[p->in];
+	p->vrf = iface->vrf;
+	p->if_id = iface->if_id;
+	if (rte_is_multicast_ether_addr(&eth->dst_addr))
+		p->flags |= PACKET_L2_GROUP;
+	else if ((p->flags & PACKET_FROM_HOST) == 0 &&
+		 !rte_is_same_ether_addr(&eth->dst_addr, &iface->mac))
+		return DROP_ETH_DST;
+	rte_pktmbuf_adj(m, p->l2_len);
+	return DROP_COUNT;
+}
+
+/* The IP header; the port may have checked the checksum, or left it out, already. */
+static enum drop_reason
+parse_packet(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t type)
+{
+	uint64_t state = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+	const struct iface *iface = &w->dp->ifaces[p->in];
+	const struct port *port = &w->dp->ports[iface->port];
+	bool certain;
+	enum drop_reason reason;
+
+	if (!ip_parse(m, state == RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN, &reason))
+		return reason;
+	if ((p->family == FAMILY_V4) != (type == ETHERTYPE_IPV4))
+		return DROP_IP_HDR;
+	if (p->family == FAMILY_V4 && state == RTE_MBUF_F_RX_IP_CKSUM_BAD)
+		return DROP_IP_CSUM;
+	if (p->family == FAMILY_V4 && state == RTE_MBUF_F_RX_IP_CKSUM_NONE)
+		checksum_ipv4(rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *));
+
+	if (p->proto == IPPROTO_TCP && p->fragment == 0 && rte_pktmbuf_pkt_len(m) > iface->mtu)
+		p->flags |= PACKET_MERGED;
+	certain = (p->flags & PACKET_L4_PARTIAL) != 0 ||
+		  (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	if (certain || port->rx_partial)
+		checksum_complete(m, certain);
+	p->flags &= (uint16_t)~PACKET_L4_PARTIAL;
+	return DROP_COUNT;
+}
+
+/* Neighbour discovery of the link itself, which the kernel does. */
+static bool
+is_nd(const struct rte_mbuf *m, const struct packet *p)
+{
+	uint8_t icmp;
+
+	if (p->proto != IPPROTO_ICMPV6 || p->family != FAMILY_V6 || p->fragment != 0 ||
+	    rte_pktmbuf_data_len(m) <= p->l4_off)
+		return false;
+	icmp = *rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
+	return icmp >= ND_FIRST && icmp <= ND_LAST &&
+	       rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->hop_limits == ND_HOP_LIMIT;
+}
+
+/* ESP in UDP (RFC 3948 section 2.2): behind the header stands an SPI, which is not 0. */
+static bool
+is_udp_encap(const struct rte_mbuf *m, const struct packet *p)
+{
+	uint32_t len = rte_pktmbuf_data_len(m) - p->l4_off, udp_len;
+	const struct rte_udp_hdr *udp =
+		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
+
+	if (len < sizeof(*udp) + 4 || udp->dst_port != PORT_NAT_T || p->fragment == 2)
+		return false;
+	udp_len = rte_be_to_cpu_16(udp->dgram_len);
+	if (udp_len < sizeof(*udp) + 4 || (udp_len > len && p->fragment == 0))
+		return false;
+	return *(const unaligned_uint32_t *)(udp + 1) != 0;
+}
+
+static bool
+is_esp(const struct rte_mbuf *m, struct packet *p)
+{
+	if (p->proto == IPPROTO_ESP)
+		return true;
+	if (p->proto != IPPROTO_UDP || !is_udp_encap(m, p))
+		return false;
+	p->flags |= PACKET_UDP_ENCAP;
+	return true;
+}
+
+/* What the kernel sends leaves by the interface whose TAP it was sent on. */
+static void
+from_host(struct worker *w, struct rte_mbuf *m, struct packet *p, bool link)
+{
+	const struct iface *iface = &w->dp->ifaces[p->in];
+
+	p->out = p->in;
+	if (link || iface->side == SIDE_PROTECTED)
+		burst_add(&w->leaving, m);
+	else
+		burst_add(&w->outbound, m);
+}
+
+static void
+classify_one(struct worker *w, struct rte_mbuf *m)
+{
+	struct packet *p = packet(m);
+	bool host = (p->flags & PACKET_FROM_HOST) != 0;
+	rte_be16_t type = 0;
+	enum drop_reason reason;
+
+	reason = parse_frame(w, m, p, &type);
+	if (unlikely(reason != DROP_COUNT)) {
+		packet_drop(w, m, reason);
+		return;
+	}
+	if (unlikely(type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6)) {
+		if (host)
+			from_host(w, m, p, true);
+		else if (type == ETHERTYPE_ARP)
+			packet_punt(w, m);
+		else
+			packet_drop(w, m, DROP_ETH_TYPE);
+		return;
+	}
+	reason = parse_packet(w, m, p, type);
+	if (unlikely(reason != DROP_COUNT))
+		packet_drop(w, m, reason);
+	else if (host)
+		from_host(w, m, p, is_nd(m, p));
+	else if (is_esp(m, p))
+		burst_add(&w->inbound, m);
+	else if (is_nd(m, p))
+		packet_punt(w, m);
+	else
+		burst_add(&w->clear, m);
+}
+
+void
+classify(struct worker *w, struct burst *b)
+{
+	for (unsigned int i = 0; i < b->n; i++)
+		classify_one(w, b->m[i]);
+	b->n = 0;
+}

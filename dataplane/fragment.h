@@ -10,8 +10,8 @@ struct worker;
 
 /*
  * Cuts an IPv4 packet into fragments, or a merged TCP packet of either family into segments, of
- * at most `mtu` bytes each. Takes the packet; gives new ones of the same struct packet in `out`, and
- * counts those beyond the first as made. 0 where it cannot be (the packet stays the caller's).
+ * at most `mtu` bytes each. Takes the packet; gives new ones of the same struct packet in `out`,
+ * and counts those beyond the first as made. 0 where it cannot be (the packet stays the caller's).
  */
 unsigned int fragment_packet(struct worker *w, struct rte_mbuf *m, uint32_t mtu,
 			     struct rte_mbuf *out[FRAGMENTS_MAX]);

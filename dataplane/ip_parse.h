@@ -7,12 +7,28 @@
 #include "drop.h"
 #include "packet.h"
 
+#define IP_EXT_MAX 8 /* IPv6 extension headers of one packet */
+
 /*
  * Checks the IP header at the mbuf's data (RFC 791, RFC 8200), cuts what lies behind the IP length,
  * and fills packet's family, proto, l4_off, fragment and flow_hash. `check_sum`: whether the IPv4
- * header checksum is verified here. False with the reason where the packet cannot be used.
+ * header checksum is verified here. False with the reason where the packet cannot be used. The
+ * packet is of one segment.
  */
 bool ip_parse(struct rte_mbuf *m, bool check_sum, enum drop_reason *reason);
 
 /* What selectors are compared with; for a parsed packet. */
 void packet_flow(const struct rte_mbuf *m, struct flow *flow);
+
+/* The destination, or the source, of a parsed packet. */
+union ip_addr ip_dst(const struct rte_mbuf *m);
+union ip_addr ip_src(const struct rte_mbuf *m);
+
+/* Whether an address is multicast, or IPv4's limited broadcast. */
+bool ip_addr_is_group(uint8_t family, const union ip_addr *addr);
+
+/* Whether it is one that a host listens to on its own link, and no router forwards. */
+bool ip_addr_is_link_group(uint8_t family, const union ip_addr *addr);
+
+/* fe80::/10 */
+bool ip_addr_is_link_local(uint8_t family, const union ip_addr *addr);

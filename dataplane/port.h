@@ -16,19 +16,21 @@
 #define PORTS_MAX 32
 
 struct dataplane;
+struct rte_mempool;
 
 struct port {
 	const struct config_port *config;
-	uint16_t number;	/* index in dataplane.ports */
-	uint16_t ethdev;	/* DPDK's port id */
-	uint16_t rx_queues, tx_queues; /* at most one per worker: worker w has queue w if it exists */
-	uint16_t mtu;		/* of IP packets */
-	uint64_t tx_offloads;	/* RTE_ETH_TX_OFFLOAD_* that were enabled */
-	bool rx_csum;		/* the port says whether IPv4 checksums are good */
-	bool rx_partial;	/* a veth's frames may carry pseudo-header checksums, unmarked */
-	uint32_t max_frame;	/* bytes that a frame may have on the way out, L2 included */
+	uint16_t number;                  /* index in dataplane.ports */
+	uint16_t ethdev;                  /* DPDK's port id */
+	uint16_t rx_queues,
+		tx_queues;    /* at most one per worker: worker w has queue w if it exists */
+	uint16_t mtu;         /* of IP packets */
+	uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* that were enabled */
+	bool rx_csum;         /* the port says whether IPv4 checksums are good */
+	bool rx_partial;      /* a veth's frames may carry pseudo-header checksums, unmarked */
+	uint32_t max_frame;   /* bytes that a frame may have on the way out, L2 included */
 	struct rte_ether_addr mac;
-	uint16_t iface;		/* of untagged frames */
+	uint16_t iface;            /* of untagged frames */
 	uint16_t vlan_iface[4096]; /* by 802.1Q id, IFACE_NONE where there is no sub-port */
 };
 
@@ -38,6 +40,10 @@ struct port {
  */
 int ports_start(struct dataplane *dp, struct reason *why);
 void ports_stop(struct dataplane *dp);
+
+/* A pool of `count` packet buffers with `room` bytes for each frame; NULL with the reason. */
+struct rte_mempool *packet_pool_new(unsigned int count, unsigned int room, int socket,
+				    struct reason *why);
 
 /* Whether the port has carrier. Control thread. */
 bool port_link_up(const struct port *port);

@@ -1,1 +1,123 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The map of the program: the two walks as lists of stages.
+ *
+ *   inbound   rx -> classify -> sad_lookup ... esp_decap -> route, spd_check, forward -> leaving
+ *   outbound  rx -> classify -> route, spd_check, forward -> spd_lookup ... crypto_seal -> leaving
+ *
+ * classify puts each frame on the list where it starts, forward decides the direction, and the
+ * lists are run in the one order in which packets can go from list to list.
+ */
+#include "walk.h"
+
+#include <rte_common.h>
+
+#include "icmp.h"
+#include "worker.h"
+
+static stage_fn *const inbound[] = {
+	sad_stage, replay_stage, crypto_open_stage, replay_commit, esp_decap, /* joins `clear` */
+};
+
+static stage_fn *const clear[] = {
+	route, spd_check, forward, /* joins `outbound` or `leaving` */
+};
+
+static stage_fn *const outbound[] = {
+	spd_stage, /* what policy lets go in clear joins `leaving` */
+	pmtu,      /* fragments beyond a full burst: walk_sealing() */
+};
+
+static stage_fn *const sealing[] = {
+	seq_reserve, esp_encap, crypto_seal_stage, /* joins `leaving` */
+};
+
+static stage_fn *const leaving[] = {adjacency, tx};
+
+static void
+run(struct worker *w, stage_fn *const *stages, unsigned int count, struct burst *b)
+{
+	for (unsigned int i = 0; i < count && b->n > 0; i++)
+		stages[i](w, b);
+}
+
+#define RUN(list, w, b) run(w, list, RTE_DIM(list), b)
+
+void
+walk_sealing(struct worker *w, struct burst *b)
+{
+	if (w->leaving.n + b->n > BURST_MAX)
+		RUN(leaving, w, &w->leaving);
+	RUN(sealing, w, b);
+	RUN(leaving, w, &w->leaving);
+}
+
+static void
+run_ways_out(struct worker *w)
+{
+	RUN(clear, w, &w->clear);
+	RUN(outbound, w, &w->outbound);
+	walk_sealing(w, &w->outbound);
+}
+
+static void
+run_lists(struct worker *w)
+{
+	RUN(inbound, w, &w->inbound);
+	run_ways_out(w);
+	/* Errors cause no errors: one more turn empties everything. */
+	if (w->errors.n > 0) {
+		w->clear = w->errors;
+		w->errors.n = 0;
+		run_ways_out(w);
+	}
+}
+
+void
+walk(struct worker *w, struct burst *frames)
+{
+	classify(w, frames);
+	run_lists(w);
+}
+
+/* Its neighbour was not found in time: said to its sender, where that is not ourselves. */
+static void
+drop_unresolved(struct worker *w, struct rte_mbuf *m)
+{
+	icmp_error(w, m, ICMP_ERR_HOST, 0);
+	packet_drop(w, m, DROP_NO_NEIGHBOUR);
+}
+
+void
+walk_resume(struct worker *w, struct burst *b)
+{
+	struct burst frames = {0}, finished = {0};
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		struct packet *p = packet(m);
+
+		p->sa = NULL;
+		p->nh = NULL;
+		switch ((enum resume)p->resume) {
+		case RESUME_CLASSIFY:
+			burst_add(&frames, m);
+			break;
+		case RESUME_SPD_LOOKUP:
+			burst_add(&w->outbound, m);
+			break;
+		case RESUME_ADJACENCY:
+			burst_add(&w->leaving, m);
+			break;
+		case RESUME_TX:
+			burst_add(&finished, m);
+			break;
+		case RESUME_DROP_NO_NEIGHBOUR:
+			drop_unresolved(w, m);
+			break;
+		}
+	}
+	b->n = 0;
+	tx(w, &finished);
+	walk(w, &frames);
+}

@@ -1,1 +1,271 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The workers' loop. A worker polls its queues and its inbox; when nothing came for a while
+ * (adaptive polling) it sleeps, longer and longer, and is offline for reclamation meanwhile.
+ */
+#include "worker.h"
+
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_random.h>
+
+#include "icmp.h"
+#include "walk.h"
+
+#define IDLE_POLLS   2048 /* empty polls before the first sleep */
+#define SLEEP_MIN_NS 20000
+#define SLEEP_MAX_NS 500000  /* within a millisecond a packet is seen, whatever the scheduler adds \
+			      */
+#define ACQUIRE_RATE     100 /* requests for SAs of one worker in a second */
+#define ACQUIRE_BURST    50
+#define CLOCK_PER_SECOND 64 /* readings of the wall clock */
+
+/* Seconds of the wall clock, without asking the system at each poll. */
+static void
+read_clock(struct worker *w)
+{
+	struct timespec ts;
+
+	if (w->tsc < w->clock_due)
+		return;
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	w->now = (uint64_t)ts.tv_sec;
+	w->clock_due = w->tsc + rte_get_tsc_hz() / CLOCK_PER_SECOND;
+}
+
+/* What the inbox gives was counted as held when it went in, but for frames of the kernel's. */
+static void
+count_inbox(struct worker *w, const struct burst *b)
+{
+	for (unsigned int i = 0; i < b->n; i++) {
+		const struct packet *p = packet(b->m[i]);
+
+		if (p->resume == RESUME_CLASSIFY && (p->flags & PACKET_FROM_HOST) != 0) {
+			w->count.received++;
+			w->count.iface[p->in].from_host++;
+		} else {
+			w->count.resumed++;
+		}
+	}
+}
+
+/* One turn: a burst from each queue and one from the inbox. Returns how many packets came. */
+static unsigned int
+poll_once(struct worker *w)
+{
+	struct burst b;
+	unsigned int n, total = 0;
+
+	for (unsigned int i = 0; i < w->dp->ports_count; i++) {
+		b.n = 0;
+		total += rx(w, &w->dp->ports[i], &b);
+		if (b.n > 0)
+			walk(w, &b);
+	}
+	n = rte_ring_sc_dequeue_burst(w->inbox, (void **)b.m, BURST_MAX, NULL);
+	if (n > 0) {
+		b.n = (uint16_t)n;
+		count_inbox(w, &b);
+		walk_resume(w, &b);
+	}
+	total += n;
+	if (total > 0)
+		tx_flush(w);
+	return total;
+}
+
+static void
+account(struct worker *w, bool busy)
+{
+	uint64_t tsc = rte_rdtsc();
+
+	w->count.polls++;
+	if (busy) {
+		w->count.busy_polls++;
+		w->count.busy_cycles += tsc - w->tsc;
+	} else {
+		w->count.idle_cycles += tsc - w->tsc;
+	}
+	w->tsc = tsc;
+}
+
+static void
+sleep_idle(struct worker *w, struct rte_rcu_qsbr *qsbr)
+{
+	uint32_t doublings = RTE_MIN(w->idle_polls - IDLE_POLLS, 8u);
+	struct timespec ts = {.tv_nsec = RTE_MIN(SLEEP_MIN_NS << doublings, SLEEP_MAX_NS)};
+
+	rte_rcu_qsbr_thread_offline(qsbr, w->id);
+	nanosleep(&ts, NULL);
+	rte_rcu_qsbr_thread_online(qsbr, w->id);
+	w->count.sleeps++;
+	w->tsc = rte_rdtsc();
+}
+
+static int
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(w->dp->reclaim);
+	bool adaptive = w->dp->config->workers.polling == POLLING_ADAPTIVE;
+
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	rte_rcu_qsbr_thread_online(qsbr, w->id);
+	w->tsc = rte_rdtsc();
+	/* Relaxed: seen a poll later at worst. */
+	while (!atomic_load_explicit(&w->dp->stop, memory_order_relaxed)) {
+		unsigned int n;
+
+		read_clock(w);
+		n = poll_once(w);
+		rte_rcu_qsbr_quiescent(qsbr, w->id);
+		account(w, n > 0);
+		w->idle_polls = n > 0 ? 0 : w->idle_polls + 1;
+		if (adaptive && w->idle_polls > IDLE_POLLS)
+			sleep_idle(w, qsbr);
+	}
+	rte_rcu_qsbr_thread_offline(qsbr, w->id);
+	return 0;
+}
+
+/*
+ * Producers of an inbox may be preempted (the host and control threads): a ring in relaxed tail
+ * synchronisation never makes a worker wait for one.
+ */
+static struct rte_ring *
+inbox_new(unsigned int id, int socket)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "inbox_%u", id);
+	return rte_ring_create(name, INBOX_SIZE, socket, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
+}
+
+void
+worker_free(struct worker *w)
+{
+	struct rte_mbuf *m;
+
+	if (w == NULL)
+		return;
+	if (w->inbox != NULL)
+		while (rte_ring_sc_dequeue(w->inbox, (void **)&m) == 0)
+			rte_pktmbuf_free(m);
+	rte_ring_free(w->inbox);
+	crypto_ctx_free(w->crypto);
+	rte_free(w);
+}
+
+struct worker *
+worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct reason *why)
+{
+	int socket = (int)rte_lcore_to_socket_id(lcore);
+	struct worker *w = rte_zmalloc_socket("worker", sizeof(*w), RTE_CACHE_LINE_SIZE, socket);
+
+	if (w == NULL) {
+		reason_set(why, ENOMEM, "worker %u: no memory", id);
+		return NULL;
+	}
+	w->dp = dp;
+	w->id = id;
+	w->lcore = lcore;
+	w->ipv4_id = (uint32_t)rte_rand();
+	rate_limit_init(&w->icmp_rate, rte_get_tsc_hz(), ICMP_PER_SECOND, ICMP_BURST);
+	rate_limit_init(&w->acquire_rate, rte_get_tsc_hz(), ACQUIRE_RATE, ACQUIRE_BURST);
+	w->inbox = inbox_new(id, socket);
+	if (w->inbox == NULL) {
+		reason_set(why, ENOMEM, "worker %u: no memory for its inbox", id);
+		worker_free(w);
+		return NULL;
+	}
+	w->crypto = crypto_ctx_new(dp->backend, why);
+	if (w->crypto == NULL) {
+		worker_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+/* Frees all workers; none runs. */
+static void
+workers_free(struct dataplane *dp)
+{
+	for (unsigned int i = 0; i < WORKERS_MAX; i++) {
+		worker_free(dp->workers[i]);
+		dp->workers[i] = NULL;
+	}
+	dp->workers_count = 0;
+}
+
+static void
+workers_launch(struct dataplane *dp)
+{
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(dp->reclaim);
+
+	atomic_store_explicit(&dp->stop, false, memory_order_relaxed);
+	for (unsigned int i = 0; i < dp->workers_count; i++) {
+		rte_rcu_qsbr_thread_register(qsbr, i);
+		/* An idle worker lcore takes the work: it cannot fail. */
+		rte_eal_remote_launch(worker_main, dp->workers[i], dp->workers[i]->lcore);
+	}
+}
+
+int
+workers_start(struct dataplane *dp, struct reason *why)
+{
+	unsigned int lcore = RTE_MAX_LCORE, wanted = dp->config->workers.cores_count;
+
+	if (wanted > WORKERS_MAX)
+		return reason_set(why, EINVAL, "workers: %u, expected at most %u", wanted,
+				  WORKERS_MAX);
+	for (unsigned int i = 0; i < wanted; i++) {
+		lcore = i == 0 ? rte_get_next_lcore(-1, 1, 0) : rte_get_next_lcore(lcore, 1, 0);
+		if (lcore >= RTE_MAX_LCORE) {
+			workers_free(dp);
+			return reason_set(why, EINVAL, "worker %u: EAL has no lcore for it", i);
+		}
+		dp->workers[i] = worker_new(dp, i, lcore, why);
+		if (dp->workers[i] == NULL) {
+			workers_free(dp);
+			return -ENOMEM;
+		}
+	}
+	dp->workers_count = wanted;
+	workers_launch(dp);
+	return 0;
+}
+
+void
+workers_stop(struct dataplane *dp)
+{
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(dp->reclaim);
+
+	/* Relaxed: rte_eal_wait_lcore() orders what follows. */
+	atomic_store_explicit(&dp->stop, true, memory_order_relaxed);
+	for (unsigned int i = 0; i < dp->workers_count; i++) {
+		rte_eal_wait_lcore(dp->workers[i]->lcore);
+		rte_rcu_qsbr_thread_unregister(qsbr, i);
+	}
+	workers_free(dp);
+}
+
+void
+workers_sum(const struct dataplane *dp, struct worker_counters *sum)
+{
+	uint64_t *to = (uint64_t *)sum;
+
+	static_assert(sizeof(*sum) % sizeof(*to) == 0, "counters are 64-bit words");
+	*sum = (struct worker_counters){0};
+	for (unsigned int i = 0; i < dp->workers_count; i++) {
+		const uint64_t *from = (const uint64_t *)&dp->workers[i]->count;
+
+		/* Relaxed: each word whole; the worker goes on counting. */
+		for (size_t k = 0; k < sizeof(*sum) / sizeof(*to); k++)
+			to[k] += __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+	}
+}

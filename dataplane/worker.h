@@ -65,7 +65,18 @@ struct worker {
 	struct worker_counters count;
 };
 
-/* Starts a worker on each configured core. All or nothing. Control thread. */
+/*
+ * A worker that is not running yet, with its inbox and crypto context; NULL with the reason.
+ * workers_start() makes all of them; tests drive one by hand.
+ */
+struct worker *worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore,
+			  struct reason *why);
+void worker_free(struct worker *w); /* and what its inbox holds */
+
+/*
+ * Starts a worker for each configured core: worker i on EAL's i-th worker lcore. All or nothing.
+ * Control thread.
+ */
 int workers_start(struct dataplane *dp, struct reason *why);
 void workers_stop(struct dataplane *dp); /* waits for them, frees what their inboxes hold */
 
