@@ -26,18 +26,22 @@ struct neigh {
 	union ip_addr addr;
 	uint16_t iface;
 	uint8_t family;
-	bool permanent;	      /* the configuration's */
-	bool stale;	      /* the kernel would like to hear that it is in use */
+	bool permanent; /* the configuration's */
+	bool stale;     /* the kernel would like to hear that it is in use */
 	struct rte_ether_addr mac;
-	_Atomic bool used;    /* set by workers, cleared by the control thread's sweep */
-	bool old;	      /* resynchronisation, as fib_mark() */
+	_Atomic bool used; /* set by workers, cleared by the control thread's sweep */
+	bool old;          /* resynchronisation, as fib_mark(); the control thread's */
+	uint32_t slot;     /* likewise: its number in the table */
 };
 
 /* max bounds the neighbours. NULL without memory. */
 struct neigh_table *neigh_new(uint32_t max, struct reclaim *reclaim);
 void neigh_free(struct neigh_table *t);
 
-/* Control thread. Sets, replaces or removes a neighbour. 0, -ENOSPC, -ENOMEM, -ENOENT. */
+/*
+ * Control thread. Sets, replaces or removes a neighbour. 0, -ENOSPC, -ENOMEM, -ENOENT. What the
+ * kernel says (!permanent) about a permanent neighbour changes nothing and is no error.
+ */
 int neigh_set(struct neigh_table *t, uint16_t iface, uint8_t family, const union ip_addr *addr,
 	      const struct rte_ether_addr *mac, bool stale, bool permanent);
 int neigh_unset(struct neigh_table *t, uint16_t iface, uint8_t family, const union ip_addr *addr);
