@@ -55,6 +55,7 @@ void
 crypto_key_expand(struct crypto_ctx *ctx, unsigned int suite, const uint8_t *key,
 		  const uint8_t *auth_key, void *expanded)
 {
+	memset(expanded, 0, crypto_key_size(ctx, suite)); /* whatever the backend leaves out */
 	ctx->backend->key_expand(ctx, &crypto_suites[suite], key, auth_key, expanded);
 }
 

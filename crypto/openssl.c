@@ -182,7 +182,6 @@ key_expand(struct crypto_ctx *ctx, const struct crypto_suite *suite, const uint8
 {
 	struct raw_key *raw = expanded;
 
-	memset(raw, 0, sizeof(*raw));
 	memcpy(raw->cipher, key, suite->key_len);
 	if (suite->auth_key_len)
 		memcpy(raw->auth, auth_key, suite->auth_key_len);
