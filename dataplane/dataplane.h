@@ -33,7 +33,7 @@ struct dataplane {
 	struct spd *spd;
 	struct fib *fib;
 	struct neigh_table *neighs;
-	struct rte_mempool *pool;
+	struct rte_mempool *pool; /* made with the ports, to fit their frames */
 	enum crypto_backend backend;
 
 	struct port ports[PORTS_MAX];
@@ -43,8 +43,8 @@ struct dataplane {
 	struct worker *workers[WORKERS_MAX];
 	unsigned int workers_count;
 
-	struct host *host;	 /* the helper thread of the TAPs */
-	struct waiting *waiting; /* packets without a neighbour, see waiting.h */
+	struct host *host;         /* the helper thread of the TAPs */
+	struct waiting *waiting;   /* packets without a neighbour, see waiting.h */
 	struct rte_ring *acquires; /* struct acquire, from workers to the control thread */
 	_Atomic bool stop;
 };
@@ -55,11 +55,15 @@ struct acquire {
 	struct flow flow;
 };
 
+/* Bytes of DPDK's memory that a data plane of this configuration takes, with some to spare. */
+size_t dataplane_memory(const struct config *config);
+
 /*
  * Makes everything that a configuration asks for, in order: databases, pool and ports, host
  * interfaces, static routes and neighbours. All or nothing; `crypto` is the control thread's
- * context. Workers start last and separately (workers_start()), once the kernel's routes are read.
+ * context of `backend`. Workers start last and separately (workers_start()), once the kernel's
+ * routes are read.
  */
 struct dataplane *dataplane_new(const struct config *config, struct crypto_ctx *crypto,
-				struct reason *why);
+				enum crypto_backend backend, struct reason *why);
 void dataplane_free(struct dataplane *dp); /* workers have been stopped */
