@@ -475,7 +475,7 @@ rtnl_poll(struct rtnl *r)
 		if (n == -EAGAIN)
 			break;
 		if (n < 0) { /* ENOBUFS: changes were lost */
-			LOG(NOTICE, "reading everything again: %s\n", strerror((int)-n));
+			LOG(INFO, "reading everything again: %s\n", strerror((int)-n));
 			r->stale = true;
 		} else {
 			events_part(r, n);

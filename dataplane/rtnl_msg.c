@@ -117,6 +117,13 @@ rtnl_addr_decode(const struct nlmsghdr *h, struct rtnl_addr *addr)
 
 #define NUD_USABLE (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_NOARP | NUD_PERMANENT)
 
+/* The kernel makes entries for them without a message; nobody is a neighbour by such an address. */
+static bool
+is_multicast(uint8_t family, const union ip_addr *addr)
+{
+	return family == FAMILY_V4 ? (addr->bytes[0] & 0xf0) == 0xe0 : addr->bytes[0] == 0xff;
+}
+
 enum rtnl_verdict
 rtnl_neigh_decode(const struct nlmsghdr *h, struct rtnl_neigh *neigh)
 {
@@ -147,6 +154,8 @@ rtnl_neigh_decode(const struct nlmsghdr *h, struct rtnl_neigh *neigh)
 			break;
 		}
 	}
+	if (found && is_multicast(neigh->family, &neigh->addr))
+		return RTNL_SKIP;
 	neigh->valid = h->nlmsg_type == RTM_NEWNEIGH && mac && (msg->ndm_state & NUD_USABLE) != 0;
 	neigh->stale = neigh->valid && (msg->ndm_state & NUD_STALE) != 0;
 	return found ? RTNL_OK : RTNL_BAD;

@@ -18,7 +18,7 @@
 /* What a decoder found. */
 enum rtnl_verdict {
 	RTNL_OK,
-	RTNL_SKIP, /* nothing that concerns a router: multicast routes, cached ones, proxies */
+	RTNL_SKIP, /* nothing that concerns a router: multicast, cached routes, proxies */
 	RTNL_BAD,  /* cut, or not as rtnetlink has it */
 };
 

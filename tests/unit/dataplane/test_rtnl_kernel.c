@@ -1,0 +1,749 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The follower of rtnetlink against the kernel, in a network namespace of its own: `ip` changes
+ * things, and what the FIB was told must be what `ip -j route` and `ip -j neigh` then list. Root.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplane/dataplane.h"
+#include "dataplane/rtnl.h"
+#include "dataplane/tap.h"
+#include "fib_model.h"
+
+static struct dataplane dp;
+static struct rtnl *rtnl;
+
+static const struct {
+	const char *name;
+	uint32_t table;
+	uint16_t vrf;
+} ifaces[] = {{"one", 254, 0}, {"two", 254, 0}, {"tenant", 100, 1}};
+
+#define IFACES 3
+
+/* ---- driving ip ---- */
+
+static void
+command(const char *text)
+{
+	if (system(text) != 0)
+		fail_msg("failed: %s", text);
+}
+
+/* Lines for `ip -batch`, printed by the caller. */
+static FILE *
+batch_begin(void)
+{
+	FILE *f = popen("ip -batch -", "w");
+
+	assert_non_null(f);
+	return f;
+}
+
+static void
+batch_end(FILE *f)
+{
+	assert_int_equal(pclose(f), 0);
+}
+
+/* What the kernel tells stands in the socket when `ip` ends; what it does by itself comes later. */
+static void
+follow(void)
+{
+	struct pollfd p = {.fd = rtnl_fd(rtnl), .events = POLLIN};
+
+	while (poll(&p, 1, 0) > 0)
+		rtnl_poll(rtnl);
+}
+
+static void
+follow_until(bool (*done)(const void *), const void *arg)
+{
+	struct pollfd p = {.fd = rtnl_fd(rtnl), .events = POLLIN};
+
+	follow();
+	while (!done(arg)) {
+		assert_true(poll(&p, 1, -1) > 0);
+		follow();
+	}
+}
+
+/* ---- what ip lists, in the model's words ---- */
+
+static json_t *
+ip_json(const char *text)
+{
+	FILE *f = popen(text, "r");
+	json_t *j;
+
+	assert_non_null(f);
+	j = json_loadf(f, 0, NULL);
+	pclose(f);
+	assert_true(json_is_array(j));
+	return j;
+}
+
+static const char *
+get(const json_t *o, const char *key, const char *otherwise)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s != NULL ? s : otherwise;
+}
+
+static bool
+has_flag(const json_t *o, const char *flag)
+{
+	json_t *flags = json_object_get(o, "flags"), *f;
+	size_t i;
+
+	json_array_foreach(flags, i, f) if (strcmp(json_string_value(f), flag) == 0) return true;
+	return false;
+}
+
+static int
+iface_by_name(const char *name)
+{
+	for (int i = 0; i < IFACES; i++)
+		if (strcmp(ifaces[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+/* "10.0.0.1" and "default" with their length. */
+static void
+expected_prefix(const char *dst, bool v6, char *out, size_t room)
+{
+	if (strcmp(dst, "default") == 0)
+		snprintf(out, room, "%s/0", v6 ? "::" : "0.0.0.0");
+	else if (strchr(dst, '/') != NULL)
+		snprintf(out, room, "%s", dst);
+	else
+		snprintf(out, room, "%s/%d", dst, v6 ? 128 : 32);
+}
+
+static size_t
+expected_path(const json_t *o, const char *type, uint16_t vrf, bool local, char *out, size_t room)
+{
+	const json_t *via = json_object_get(o, "via");
+	const char *gateway = via != NULL ? get(via, "host", NULL) : get(o, "gateway", NULL);
+	int iface = iface_by_name(get(o, "dev", ""));
+	long weight = json_integer_value(json_object_get(o, "weight"));
+	int n;
+
+	if (iface < 0 || has_flag(o, "dead") || (local && ifaces[iface].vrf != vrf))
+		return 0;
+	n = snprintf(out, room, " %s%s%s iface %d", type, gateway != NULL ? " via " : "",
+		     gateway != NULL ? gateway : "", iface);
+	if (weight > 1)
+		n += snprintf(out + n, room - (size_t)n, " weight %ld", weight);
+	return (size_t)n;
+}
+
+static void
+expected_route(struct lines *l, const json_t *o, uint16_t vrf, bool v6)
+{
+	const char *type = get(o, "type", "unicast");
+	const char *table = get(o, "table", "main");
+	bool local = strcmp(table, "local") == 0;
+	json_t *hops = json_object_get(o, "nexthops"), *hop;
+	char prefix[80], paths[2048] = "", key[128];
+	size_t i, n = 0;
+
+	if (strcmp(type, "multicast") == 0 ||
+	    (!local && strcmp(table, vrf == 0 ? "main" : "100") != 0))
+		return;
+	if (hops == NULL)
+		n = expected_path(o, type, vrf, local, paths, sizeof(paths));
+	json_array_foreach(hops, i, hop) n +=
+		expected_path(hop, type, vrf, local, paths + n, sizeof(paths) - n);
+	if (n == 0 && strcmp(type, "unicast") != 0 && strcmp(type, "broadcast") != 0 &&
+	    iface_by_name(get(o, "dev", "")) < 0)
+		snprintf(paths, sizeof(paths), " %s", type);
+	if (paths[0] == '\0')
+		return;
+	expected_prefix(get(o, "dst", ""), v6, prefix, sizeof(prefix));
+	snprintf(key, sizeof(key), "%u %s metric %lld", vrf, prefix,
+		 (long long)json_integer_value(json_object_get(o, "metric")));
+	/* Of several with one key, the kernel uses the first that it lists. */
+	for (i = 0; i < l->count; i++)
+		if (strncmp(l->line[i], key, strlen(key)) == 0 && l->line[i][strlen(key)] == ' ')
+			return;
+	lines_add(l, "%s%s", key, paths);
+}
+
+/* The search for equal keys is square: only for short lists. */
+static char *
+expected_routes(void)
+{
+	struct lines l = {0};
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		json_t *all = ip_json(v6 ? "ip -6 -j route show table all"
+					 : "ip -4 -j route show table all");
+		json_t *o;
+		size_t i;
+
+		for (uint16_t vrf = 0; vrf < 2; vrf++)
+			json_array_foreach(all, i, o) expected_route(&l, o, vrf, v6);
+		json_decref(all);
+	}
+	return lines_sorted(&l);
+}
+
+static char *
+expected_neighbours(void)
+{
+	struct lines l = {0};
+	json_t *all = ip_json("ip -j neigh show nud all"), *o;
+	size_t i;
+
+	json_array_foreach(all, i, o)
+	{
+		const char *mac = get(o, "lladdr", NULL);
+		const char *state =
+			json_string_value(json_array_get(json_object_get(o, "state"), 0));
+		int iface = iface_by_name(get(o, "dev", ""));
+		char upper[32];
+
+		if (strncmp(get(o, "dst", ""), "ff", 2) == 0) /* multicast */
+			continue;
+		if (iface < 0 || mac == NULL || strcmp(state, "FAILED") == 0 ||
+		    strcmp(state, "INCOMPLETE") == 0)
+			continue;
+		for (size_t k = 0; k <= strlen(mac); k++)
+			upper[k] = mac[k] >= 'a' ? mac[k] - 'a' + 'A' : mac[k];
+		lines_add(&l, "iface %d %s %s%s", iface, get(o, "dst", ""), upper,
+			  strcmp(state, "STALE") == 0 ? " stale" : "");
+	}
+	json_decref(all);
+	return lines_sorted(&l);
+}
+
+static void
+expect_as_kernel(void)
+{
+	char *want, *have;
+
+	follow();
+	want = expected_routes();
+	have = model_routes();
+	assert_string_equal(have, want);
+	free(want);
+	free(have);
+	want = expected_neighbours();
+	have = model_neighbours();
+	assert_string_equal(have, want);
+	free(want);
+	free(have);
+}
+
+static void
+expect_route(uint16_t vrf, const char *prefix, uint32_t metric, const char *rest)
+{
+	char want[512] = "";
+
+	follow();
+	if (rest[0] != '\0')
+		snprintf(want, sizeof(want), "%u %s metric %u %s", vrf, prefix, metric, rest);
+	assert_string_equal(model_route(vrf, prefix, metric), want);
+}
+
+static void
+expect_addr(uint64_t half0, uint64_t half1, uint8_t family, const char *text)
+{
+	union ip_addr have = {.u64 = {half0, half1}}, want = {0};
+
+	assert_int_equal(inet_pton(family == FAMILY_V4 ? AF_INET : AF_INET6, text, want.bytes), 1);
+	assert_memory_equal(&have, &want, sizeof(have));
+}
+
+static void
+expect_addr4(int iface, const char *text)
+{
+	follow();
+	expect_addr(dp.ifaces[iface].addr4.half[0], 0, FAMILY_V4, text);
+}
+
+static void
+expect_addr6(int iface, const char *text)
+{
+	follow();
+	expect_addr(dp.ifaces[iface].addr6.half[0], dp.ifaces[iface].addr6.half[1], FAMILY_V6,
+		    text);
+}
+
+/* ---- the namespace ---- */
+
+static void
+write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void
+iface_make(int i)
+{
+	struct rte_ether_addr mac = {{0x02, 0, 0, 0, 0, (uint8_t)(i + 1)}};
+	struct tap_config config = {
+		.name = ifaces[i].name, .mac = &mac, .mtu = 1500, .carrier = true};
+	struct iface *iface = &dp.ifaces[i];
+	struct reason why = {0};
+
+	iface->number = (uint16_t)i;
+	iface->table = ifaces[i].table;
+	iface->vrf = ifaces[i].vrf;
+	iface->tap_fd = tap_open(&config, &iface->ifindex, &why);
+	if (iface->tap_fd < 0)
+		fail_msg("%s", why.text);
+}
+
+static int
+start(void **state)
+{
+	if (unshare(CLONE_NEWNET) != 0)
+		return -1;
+	write_file("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+	write_file("/proc/sys/net/ipv6/conf/all/router_solicitations", "0");
+	write_file("/proc/sys/net/ipv6/conf/default/router_solicitations", "0");
+	command("ip link set lo up; ip tuntap add foreign mode tap; ip link set foreign up");
+	for (int i = 0; i < IFACES; i++)
+		iface_make(i);
+	dp.ifaces_count = IFACES;
+	dp.fib = model_fib();
+	dp.neighs = model_neighs();
+	/* What is there before the follower starts. */
+	command("ip addr add 10.1.0.1/24 dev one; ip addr add 2001:db8:1::1/64 dev one;"
+		"ip route add 10.7.0.0/16 via 10.1.0.9;"
+		"ip neigh add 10.1.0.9 dev one lladdr 02:00:00:00:01:09");
+	return 0;
+}
+
+static int
+stop(void **state)
+{
+	rtnl_close(rtnl);
+	for (int i = 0; i < IFACES; i++)
+		close(dp.ifaces[i].tap_fd);
+	model_reset();
+	return 0;
+}
+
+static bool
+is_up(const void *iface)
+{
+	return dp.ifaces[(uintptr_t)iface].up;
+}
+
+static bool
+is_down(const void *iface)
+{
+	return !is_up(iface);
+}
+
+/* ---- behaviour; each test leaves the kernel as it found it ---- */
+
+static void
+the_start_reads_what_is_there(void **state)
+{
+	struct reason why = {0};
+
+	rtnl = rtnl_open(&dp, &why);
+	if (rtnl == NULL)
+		fail_msg("%s", why.text);
+	for (uintptr_t i = 0; i < IFACES; i++)
+		follow_until(is_up, (void *)i);
+	expect_addr4(0, "10.1.0.1");
+	expect_addr6(0, "2001:db8:1::1");
+	expect_route(0, "10.7.0.0/16", 0, "unicast via 10.1.0.9 iface 0");
+	expect_route(0, "10.1.0.0/24", 0, "unicast iface 0");
+	expect_route(0, "10.1.0.1/32", 0, "local iface 0");
+	expect_as_kernel();
+}
+
+static void
+addresses_come_and_go(void **state)
+{
+	expect_addr4(1, "0.0.0.0");
+	command("ip addr add 10.2.0.1/24 dev two; ip addr add 10.2.9.1/24 dev two");
+	expect_addr4(1, "10.2.0.1");
+	command("ip addr del 10.2.0.1/24 dev two");
+	expect_addr4(1, "10.2.9.1");
+	command("ip addr del 10.2.9.1/24 dev two");
+	expect_addr4(1, "0.0.0.0");
+
+	/* Link-local until there is one that reaches farther. */
+	command("ip addr add 2001:db8:2::1/64 dev two");
+	expect_addr6(1, "2001:db8:2::1");
+	expect_as_kernel();
+	command("ip addr del 2001:db8:2::1/64 dev two");
+	expect_addr6(1, "fe80::ff:fe00:2");
+	expect_as_kernel();
+}
+
+static void
+local_addresses_belong_to_the_vrf_of_their_interface(void **state)
+{
+	/* Tenants' addresses overlap. */
+	command("ip addr add 10.1.0.1/24 dev tenant");
+	expect_route(0, "10.1.0.1/32", 0, "local iface 0");
+	expect_route(1, "10.1.0.1/32", 0, "local iface 2");
+	command("ip addr del 10.1.0.1/24 dev tenant");
+	expect_route(0, "10.1.0.1/32", 0, "local iface 0");
+	expect_route(1, "10.1.0.1/32", 0, "");
+
+	/* One of a foreign device is the host's wherever it arrives. */
+	command("ip addr add 192.0.2.1/32 dev lo");
+	expect_route(0, "192.0.2.1/32", 0, "local");
+	expect_route(1, "192.0.2.1/32", 0, "local");
+	command("ip addr del 192.0.2.1/32 dev lo");
+	expect_as_kernel();
+}
+
+static void
+routes_of_each_type_are_followed(void **state)
+{
+	command("ip route add blackhole 10.20.0.0/16; ip route add unreachable 10.21.0.0/16;"
+		"ip route add prohibit 10.22.0.0/16; ip -6 route add blackhole 2001:db8:20::/48;"
+		"ip -6 route add unreachable 2001:db8:21::/48;"
+		"ip -6 route add prohibit 2001:db8:22::/48;"
+		"ip route add 10.23.0.0/16 via 192.0.2.77 dev one onlink;"
+		"ip route add 10.24.0.0/16 via inet6 fe80::77 dev two;"
+		"ip route add 10.25.0.0/16 dev two; ip route add default via 10.1.0.254;"
+		"ip -6 route add default via fe80::1 dev one;"
+		"ip route add 10.26.0.0/16 via 10.1.0.9 dev one table 100");
+	expect_route(0, "10.20.0.0/16", 0, "blackhole");
+	expect_route(0, "2001:db8:21::/48", 1024, "unreachable");
+	expect_route(0, "10.22.0.0/16", 0, "prohibit");
+	expect_route(0, "10.23.0.0/16", 0, "unicast via 192.0.2.77 iface 0");
+	expect_route(0, "10.24.0.0/16", 0, "unicast via fe80::77 iface 1");
+	expect_route(0, "0.0.0.0/0", 0, "unicast via 10.1.0.254 iface 0");
+	expect_route(1, "10.26.0.0/16", 0, "unicast via 10.1.0.9 iface 0");
+	expect_as_kernel();
+	command("for p in 10.20.0.0/16 10.21.0.0/16 10.22.0.0/16 10.23.0.0/16 10.24.0.0/16"
+		"  10.25.0.0/16 default '10.26.0.0/16 table 100'; do ip route del $p; done;"
+		"for p in 2001:db8:20::/48 2001:db8:21::/48 2001:db8:22::/48 default;"
+		"  do ip -6 route del $p; done");
+	expect_route(0, "10.20.0.0/16", 0, "");
+	expect_as_kernel();
+}
+
+static void
+equal_ipv4_routes_keep_the_kernels_order(void **state)
+{
+	command("ip route add 10.30.0.0/16 via 10.1.0.2;"
+		"ip route append 10.30.0.0/16 via 10.1.0.3;"
+		"ip route add 10.30.0.0/16 via 10.1.0.4 metric 5");
+	expect_route(0, "10.30.0.0/16", 0, "unicast via 10.1.0.2 iface 0");
+	expect_route(0, "10.30.0.0/16", 5, "unicast via 10.1.0.4 iface 0");
+	command("ip route prepend 10.30.0.0/16 via 10.1.0.5");
+	expect_route(0, "10.30.0.0/16", 0, "unicast via 10.1.0.5 iface 0");
+	command("ip route replace 10.30.0.0/16 via 10.1.0.6");
+	expect_as_kernel();
+	command("ip route del 10.30.0.0/16 via 10.1.0.6");
+	expect_route(0, "10.30.0.0/16", 0, "unicast via 10.1.0.2 iface 0");
+	command("ip route del 10.30.0.0/16 via 10.1.0.2");
+	expect_route(0, "10.30.0.0/16", 0, "unicast via 10.1.0.3 iface 0");
+	expect_as_kernel();
+	command("ip route del 10.30.0.0/16; ip route del 10.30.0.0/16");
+	expect_as_kernel();
+}
+
+static void
+ipv4_multipath_routes_keep_their_weights(void **state)
+{
+	command("ip addr add 10.2.0.1/24 dev two; ip route add 10.31.0.0/16"
+		" nexthop via 10.1.0.2 weight 3 nexthop via 10.2.0.2 dev two nexthop dev foreign");
+	expect_route(0, "10.31.0.0/16", 0,
+		     "unicast via 10.1.0.2 iface 0 weight 3 unicast via 10.2.0.2 iface 1");
+	expect_as_kernel();
+	command("ip route replace 10.31.0.0/16 via 10.1.0.2");
+	expect_route(0, "10.31.0.0/16", 0, "unicast via 10.1.0.2 iface 0");
+	command("ip route del 10.31.0.0/16; ip addr del 10.2.0.1/24 dev two");
+	expect_as_kernel();
+}
+
+static void
+ipv6_paths_come_and_go_one_by_one(void **state)
+{
+	command("ip -6 route add 2001:db8:30::/48 via fe80::1 dev one;"
+		"ip -6 route append 2001:db8:30::/48 via fe80::2 dev two");
+	expect_route(0, "2001:db8:30::/48", 1024,
+		     "unicast via fe80::1 iface 0 unicast via fe80::2 iface 1");
+	command("ip -6 route append 2001:db8:30::/48 nexthop via fe80::3 dev one"
+		" nexthop via fe80::4 dev two");
+	expect_as_kernel();
+	command("ip -6 route del 2001:db8:30::/48 via fe80::1 dev one");
+	expect_route(0, "2001:db8:30::/48", 1024,
+		     "unicast via fe80::2 iface 1 unicast via fe80::3 iface 0 unicast via "
+		     "fe80::4 iface 1");
+	command("ip -6 route replace 2001:db8:30::/48 nexthop via fe80::5 dev one"
+		" nexthop via fe80::6 dev two");
+	expect_as_kernel();
+	command("ip -6 route replace 2001:db8:30::/48 via fe80::7 dev one");
+	expect_route(0, "2001:db8:30::/48", 1024, "unicast via fe80::7 iface 0");
+	command("ip -6 route del 2001:db8:30::/48");
+	expect_route(0, "2001:db8:30::/48", 1024, "");
+	expect_as_kernel();
+}
+
+static void
+what_is_not_followed_is_counted(void **state)
+{
+	struct rtnl_stats before, after;
+
+	follow();
+	before = rtnl_stats(rtnl);
+	command("ip addr add 10.66.0.1/24 dev foreign;"
+		"ip route add 10.67.0.0/16 via 10.1.0.9 table 77;"
+		"ip route add 10.68.0.0/16 tos 0x10 via 10.1.0.9");
+	expect_route(0, "10.66.0.0/24", 0, "");
+	expect_route(0, "10.68.0.0/16", 0, "");
+	after = rtnl_stats(rtnl);
+	assert_int_equal(after.routes_refused, before.routes_refused + 2);
+	assert_int_equal(after.routes_foreign, before.routes_foreign + 2); /* net, broadcast */
+	command("ip addr del 10.66.0.1/24 dev foreign; ip route del 10.67.0.0/16 table 77;"
+		"ip route del 10.68.0.0/16 tos 0x10");
+	follow();
+	after = rtnl_stats(rtnl);
+	assert_int_equal(after.routes_refused, before.routes_refused);
+	assert_int_equal(after.routes_foreign, before.routes_foreign);
+	assert_int_equal(after.malformed, 0);
+}
+
+static void
+nexthop_objects_are_followed(void **state)
+{
+	command("ip nexthop add id 1 via 10.1.0.2 dev one; ip nexthop add id 2 via 10.1.0.3 dev "
+		"one;"
+		"ip nexthop add id 3 group 1/2; ip route add 10.40.0.0/16 nhid 1;"
+		"ip route add 10.41.0.0/16 nhid 3; ip nexthop add id 6 via fe80::9 dev one;"
+		"ip -6 route add 2001:db8:40::/48 nhid 6");
+	expect_route(0, "10.40.0.0/16", 0, "unicast via 10.1.0.2 iface 0");
+	expect_route(0, "10.41.0.0/16", 0,
+		     "unicast via 10.1.0.2 iface 0 unicast via 10.1.0.3 iface 0");
+	expect_route(0, "2001:db8:40::/48", 1024, "unicast via fe80::9 iface 0");
+	command("ip nexthop replace id 1 via 10.1.0.4 dev one;"
+		"ip nexthop replace id 6 via fe80::8 dev one");
+	expect_route(0, "10.40.0.0/16", 0, "unicast via 10.1.0.4 iface 0");
+	expect_route(0, "2001:db8:40::/48", 1024, "unicast via fe80::8 iface 0");
+	command("ip nexthop del id 3; ip nexthop del id 1; ip nexthop del id 2;"
+		"ip nexthop del id 6");
+	expect_route(0, "10.40.0.0/16", 0, "");
+	expect_route(0, "2001:db8:40::/48", 1024, "");
+	expect_as_kernel();
+}
+
+static void
+routes_vanish_with_their_source_address(void **state)
+{
+	command("ip addr add 192.0.2.9/32 dev lo; ip route add 10.42.0.0/16 dev one src 192.0.2.9");
+	expect_route(0, "10.42.0.0/16", 0, "unicast iface 0");
+	command("ip addr del 192.0.2.9/32 dev lo");
+	expect_route(0, "10.42.0.0/16", 0, "");
+	expect_as_kernel();
+}
+
+static void
+routes_vanish_with_their_link(void **state)
+{
+	command("ip addr add 10.2.0.1/24 dev two; ip addr add 2001:db8:2::1/64 dev two;"
+		"ip route add 10.50.0.0/16 via 10.2.0.2;"
+		"ip route add 10.51.0.0/16 nexthop via 10.1.0.2 nexthop via 10.2.0.2;"
+		"ip -6 route add 2001:db8:51::/48 nexthop via fe80::1 dev one"
+		" nexthop via fe80::2 dev two; ip neigh add 10.2.0.2 dev two lladdr 2:0:0:0:2:2");
+	expect_as_kernel();
+	command("ip link set two down");
+	follow();
+	assert_true(is_down((void *)1));
+	expect_route(0, "10.50.0.0/16", 0, "");
+	expect_route(0, "10.51.0.0/16", 0, "unicast via 10.1.0.2 iface 0");
+	expect_as_kernel();
+	command("ip link set two up");
+	follow_until(is_up, (void *)1);
+	expect_route(0, "10.51.0.0/16", 0,
+		     "unicast via 10.1.0.2 iface 0 unicast via 10.2.0.2 iface 1");
+	expect_as_kernel();
+	command("ip route del 10.51.0.0/16; ip -6 route del 2001:db8:51::/48;"
+		"ip addr flush dev two scope global");
+	expect_as_kernel();
+}
+
+static void
+carrier_decides_whether_an_interface_is_up(void **state)
+{
+	assert_int_equal(tap_set_carrier(dp.ifaces[1].tap_fd, false), 0);
+	follow_until(is_down, (void *)1);
+	expect_as_kernel();
+	assert_int_equal(tap_set_carrier(dp.ifaces[1].tap_fd, true), 0);
+	follow_until(is_up, (void *)1);
+	expect_as_kernel();
+}
+
+/* ---- many ---- */
+
+static void
+many_routes(const char *verb, const char *v4, const char *v6)
+{
+	FILE *f = batch_begin();
+
+	for (unsigned int i = 0; i < 5000; i++) {
+		fprintf(f, "route %s 10.%u.%u.0/24 %s\n", verb, 100 + i / 250, i % 250, v4);
+		fprintf(f, "route %s 2001:db8:%x::/48 %s\n", verb, 0x1000 + i, v6);
+	}
+	batch_end(f);
+}
+
+static void
+expect_many(const char *v4, const char *v6)
+{
+	char prefix[64];
+
+	follow();
+	for (unsigned int i = 0; i < 5000; i++) {
+		snprintf(prefix, sizeof(prefix), "10.%u.%u.0/24", 100 + i / 250, i % 250);
+		expect_route(0, prefix, 0, v4);
+		snprintf(prefix, sizeof(prefix), "2001:db8:%x::/48", 0x1000 + i);
+		expect_route(0, prefix, 1024, v6);
+	}
+}
+
+static void
+many_neighbours(const char *verb, unsigned int mac)
+{
+	FILE *f = batch_begin();
+
+	for (unsigned int i = 0; i < 1000; i++)
+		fprintf(f, "neigh %s 10.1.%u.%u dev one lladdr 02:00:00:%02x:%02x:%02x\n", verb,
+			4 + i / 250, i % 250, mac, i / 250, i % 250);
+	batch_end(f);
+}
+
+/* The whole life of 10,000 routes and 1,000 neighbours. */
+static void
+many_live(void)
+{
+	size_t routes, neighbours;
+
+	follow();
+	routes = model_routes_count();
+	neighbours = model_neighbours_count();
+	many_routes("add", "via 10.1.0.2", "via fe80::1 dev one");
+	expect_many("unicast via 10.1.0.2 iface 0", "unicast via fe80::1 iface 0");
+	assert_int_equal(model_routes_count(), routes + 10000);
+	many_neighbours("add", 1);
+	follow();
+	assert_int_equal(model_neighbours_count(), neighbours + 1000);
+	many_routes("replace", "via 10.1.0.3", "via fe80::2 dev two");
+	many_neighbours("replace", 2);
+	expect_many("unicast via 10.1.0.3 iface 0", "unicast via fe80::2 iface 1");
+	assert_int_equal(model_routes_count(), routes + 10000);
+	assert_int_equal(model_neighbours_count(), neighbours + 1000);
+	many_routes("del", "", "");
+	many_neighbours("del", 2);
+	expect_as_kernel();
+	assert_int_equal(model_routes_count(), routes);
+	assert_int_equal(model_neighbours_count(), neighbours);
+}
+
+static void
+ten_thousand_routes_and_a_thousand_neighbours_are_followed(void **state)
+{
+	many_live();
+}
+
+/* Most changes are lost, and the result is the same. */
+static void
+an_overrun_is_made_good(void **state)
+{
+	uint64_t before = rtnl_stats(rtnl).resyncs;
+	int size = 1;
+
+	assert_int_equal(setsockopt(rtnl_fd(rtnl), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	many_live();
+	assert_true(rtnl_stats(rtnl).resyncs > before);
+	expect_as_kernel();
+}
+
+/* Changes while everything is read again: what the follower ends with is what the kernel has. */
+static void
+changes_during_a_resynchronisation_are_followed(void **state)
+{
+	FILE *f = batch_begin();
+
+	for (unsigned int i = 0; i < 3000; i++) {
+		fprintf(f, "route add 10.80.%u.%u/32 via 10.1.0.2\n", i / 250, i % 250);
+		if (i >= 100)
+			fprintf(f, "route del 10.80.%u.%u/32\n", (i - 100) / 250, (i - 100) % 250);
+		if (i % 100 == 0) {
+			fflush(f);
+			rtnl_poll(rtnl);
+		}
+	}
+	batch_end(f);
+	expect_as_kernel();
+	command("ip route flush 10.80.0.0/16");
+	expect_as_kernel();
+}
+
+static void
+a_device_that_goes_away_is_down(void **state)
+{
+	command("ip addr add 10.3.0.1/24 dev tenant");
+	command("ip link del tenant");
+	follow();
+	assert_true(is_down((void *)2));
+	expect_addr4(2, "0.0.0.0");
+	expect_route(1, "10.3.0.1/32", 0, "");
+	expect_as_kernel();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_start_reads_what_is_there),
+		cmocka_unit_test(addresses_come_and_go),
+		cmocka_unit_test(local_addresses_belong_to_the_vrf_of_their_interface),
+		cmocka_unit_test(routes_of_each_type_are_followed),
+		cmocka_unit_test(equal_ipv4_routes_keep_the_kernels_order),
+		cmocka_unit_test(ipv4_multipath_routes_keep_their_weights),
+		cmocka_unit_test(ipv6_paths_come_and_go_one_by_one),
+		cmocka_unit_test(what_is_not_followed_is_counted),
+		cmocka_unit_test(nexthop_objects_are_followed),
+		cmocka_unit_test(routes_vanish_with_their_source_address),
+		cmocka_unit_test(routes_vanish_with_their_link),
+		cmocka_unit_test(carrier_decides_whether_an_interface_is_up),
+		cmocka_unit_test(ten_thousand_routes_and_a_thousand_neighbours_are_followed),
+		cmocka_unit_test(an_overrun_is_made_good),
+		cmocka_unit_test(changes_during_a_resynchronisation_are_followed),
+		cmocka_unit_test(a_device_that_goes_away_is_down),
+	};
+
+	if (geteuid() != 0) {
+		puts("needs root: skipped");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, start, stop);
+}
