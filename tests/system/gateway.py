@@ -38,12 +38,12 @@ def ip(src, dst, **fields):
     return IP(src=src, dst=dst, **fields)
 
 
-def udp(src, dst, data=None, size=0, **fields):
+def udp(src, dst, data=None, size=0, dport=5000, **fields):
     """A UDP packet with a payload that no other has, complete to the last checksum."""
     if data is None:
         data = f"sealane-{next(marks)}-".encode()
     data += bytes(i & 255 for i in range(max(0, size - len(data))))
-    packet = ip(src, dst, **fields) / UDP(sport=4000, dport=5000) / Raw(data)
+    packet = ip(src, dst, **fields) / UDP(sport=4000, dport=dport) / Raw(data)
     return packet.__class__(bytes(packet))
 
 
@@ -76,9 +76,12 @@ class Gateway:
         for name in ("lan", "wan"):
             helper("mute", self.gw.name, name)
             self.gw.ip("link set", name, "up")
-        self.lan = Wire(self.peers, "lan1", self.gw.mac("lan0"))
-        self.wan = Wire(self.peers, "wan1", self.gw.mac("wan0"))
+        self.lan, self.wan = self.wire_of("lan"), self.wire_of("wan")
         self.address()
+
+    def wire_of(self, name):
+        """The far end of a port, with the MAC address that its host interface has taken over."""
+        return Wire(self.peers, f"{name}1", self.gw.mac(name))
 
     def address(self):
         """Addresses, routes and neighbours, told to the kernel, followed by the engine."""
