@@ -91,7 +91,6 @@ test_the_spy_sees_a_key(void **state)
 
 	memset(block, 0, 100);
 	memcpy(block + 60, spy.auth_key, 8);
-	__asm__ volatile("" : : "r"(block) : "memory"); /* or the compiler drops the copy */
 	spy.found = 0;
 	spy.watching = true;
 	free(block);
