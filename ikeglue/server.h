@@ -16,7 +16,7 @@ struct ctl;
 
 struct ctl_config {
 	const char *path; /* of the socket */
-	gid_t group;	  /* whose members may use it beside root; (gid_t)-1 none */
+	gid_t group;      /* whose members may use it beside root; (gid_t)-1 none */
 	struct sad *sad;
 	struct spd *spd;
 };

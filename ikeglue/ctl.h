@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The control socket's own state: its parts share it, nobody else includes it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_log.h>
+
+#include "server.h"
+#include "xfrm_decode.h"
+#include "xfrm_encode.h"
+
+extern int ctl_logtype;
+#define CTL_LOG(level, ...) rte_log(RTE_LOG_##level, ctl_logtype, "CTL: " __VA_ARGS__)
+
+#define CTL_CLIENTS_MAX  256
+#define CTL_DATAGRAM_MAX 65536         /* of requests */
+#define CTL_EVENTS_MAX   (256 * 1024)  /* bytes queued: further events are lost, and it is told */
+#define CTL_QUEUE_MAX    (1024 * 1024) /* bytes queued: the client is disconnected */
+#define CTL_DUMP_BURST   64            /* datagrams of a dump between two looks at other clients */
+
+struct chunk; /* a datagram that waits */
+
+/* A dump in progress: where it stands. */
+struct dump {
+	uint16_t type; /* XFRM_MSG_GETSA, XFRM_MSG_GETPOLICY; 0: none */
+	uint32_t seq;
+	uint32_t cursor;
+	struct xfrm_filter filter;
+};
+
+struct client {
+	struct client *next;
+	int fd;
+	bool dead;        /* to be freed at the end of ctl_poll() */
+	bool overrun;     /* events were lost; NLMSG_OVERRUN is to be sent */
+	bool ext_ack;     /* wants texts with refusals */
+	uint32_t port;    /* nlmsg_pid of what it is sent */
+	uint32_t groups;  /* bit n - 1: XFRMNLGRP_ number n */
+	uint32_t watched; /* what epoll watches */
+	pid_t pid;        /* for the log */
+	struct dump dump;
+	struct chunk *first, **last;
+	size_t queued; /* bytes in chunks */
+};
+
+struct ctl {
+	int listen_fd, epoll_fd;
+	char path[108];
+	gid_t group;
+	struct sad *sad;
+	struct spd *spd;
+	struct sad_observer observer;
+	struct xfrm_thresholds thresholds;
+	uint32_t acquire_seq;
+	struct client *clients;
+	unsigned int clients_count;
+	uint8_t in[CTL_DATAGRAM_MAX] __attribute__((aligned(8)));
+};
+
+/* ---- client.c: connections ---- */
+
+/* Takes the descriptor over. NULL, and it is closed, without memory or above CTL_CLIENTS_MAX. */
+struct client *client_add(struct ctl *ctl, int fd, pid_t pid);
+
+/* Marks it dead; it is freed by client_bury(), and until then nothing is sent to it. */
+void client_kill(struct client *client, const char *why);
+void client_bury(struct ctl *ctl);
+
+/* Sends a reply, or queues it behind what waits. */
+void client_reply(struct ctl *ctl, struct client *client, const struct xfrm_buf *buf);
+
+/* Likewise an event, which is lost, and the loss told, where too much waits. */
+void client_event(struct ctl *ctl, struct client *client, const struct xfrm_buf *buf);
+
+/* Sends what waits, as far as the socket takes it. True once nothing is left. */
+bool client_flush(struct ctl *ctl, struct client *client);
+
+/* Tells epoll what to wait for: no request is read while output waits or a dump goes on. */
+void client_watch(struct ctl *ctl, struct client *client);
+
+/* ---- request.c: what is asked of the SAD and the SPD ---- */
+
+/* Answers one message, acknowledgement included. */
+void request_handle(struct ctl *ctl, struct client *client, const struct nlmsghdr *msg);
+
+/* ---- dump.c ---- */
+
+int dump_begin(struct client *client, const struct xfrm_request *req, struct reason *why);
+
+/* Sends datagrams of a dump as far as the socket takes them, CTL_DUMP_BURST at most. */
+void dump_continue(struct ctl *ctl, struct client *client);
+
+/* ---- event.c: what subscribers are told ---- */
+
+/* Snapshots for the encoder. */
+struct xfrm_sa sa_snapshot(const struct ctl *ctl, const struct sa_control *c);
+struct xfrm_policy policy_snapshot(const struct policy *policy);
+
+/* `cause` is the request that brought it about: its sequence number goes along. */
+void event_sa(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control *c);
+void event_sa_deleted(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control *c);
+void event_sa_flushed(struct ctl *ctl, const struct xfrm_head *cause, uint8_t proto);
+void event_policy(struct ctl *ctl, const struct xfrm_head *cause, const struct policy *policy);
+void event_policy_deleted(struct ctl *ctl, const struct xfrm_head *cause,
+			  const struct policy *policy, bool by_index);
+void event_policies_flushed(struct ctl *ctl, const struct xfrm_head *cause);
+void event_expire(void *ctx, struct sa_control *c, bool hard); /* of a struct sad_observer */

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of redirected descriptors, and their connections: see redirect.h. */
+#undef _FILE_OFFSET_BITS /* fcntl is to be fcntl */
+#undef _FORTIFY_SOURCE
+
+#include "redirect.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <linux/netlink.h>
+
+#include "hello.h"
+
+#define DEFAULT_PATH "/run/sealane/xfrm.sock"
+#define FDS_MAX      65536 /* descriptor numbers that can be redirected */
+#define LINKS_MAX    64    /* sockets of one program at a time */
+
+/* A socket; its duplicates share it. Everything under the lock. */
+struct link {
+	unsigned int fds; /* descriptors that refer to it, 0: free */
+	bool greeted;
+	int parked; /* the library's end of the pair while the engine is away, or -1 */
+	uint32_t port, groups, flags;
+};
+
+static struct link links[LINKS_MAX];
+/* Which link, plus one; 0 none. Written under the lock; relaxed: a program that shares a descriptor
+ * between threads has synchronised already. */
+static _Atomic uint8_t link_of[FDS_MAX];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pid_t owner; /* a child of vfork() shares our memory but not our descriptors */
+static struct real real;
+
+static_assert(LINKS_MAX < 256, "link_of holds a byte");
+
+static void
+resolve(void)
+{
+	real.bind = dlsym(RTLD_NEXT, "bind");
+	real.connect = dlsym(RTLD_NEXT, "connect");
+	real.getsockname = dlsym(RTLD_NEXT, "getsockname");
+	real.getpeername = dlsym(RTLD_NEXT, "getpeername");
+	real.setsockopt = dlsym(RTLD_NEXT, "setsockopt");
+	real.send = dlsym(RTLD_NEXT, "send");
+	real.sendto = dlsym(RTLD_NEXT, "sendto");
+	real.sendmsg = dlsym(RTLD_NEXT, "sendmsg");
+	real.write = dlsym(RTLD_NEXT, "write");
+	real.recv = dlsym(RTLD_NEXT, "recv");
+	real.recvfrom = dlsym(RTLD_NEXT, "recvfrom");
+	real.recvmsg = dlsym(RTLD_NEXT, "recvmsg");
+	real.read = dlsym(RTLD_NEXT, "read");
+	real.close = dlsym(RTLD_NEXT, "close");
+	real.close_range = dlsym(RTLD_NEXT, "close_range");
+	real.closefrom = dlsym(RTLD_NEXT, "closefrom");
+	real.dup = dlsym(RTLD_NEXT, "dup");
+	real.dup2 = dlsym(RTLD_NEXT, "dup2");
+	real.dup3 = dlsym(RTLD_NEXT, "dup3");
+	real.fcntl = dlsym(RTLD_NEXT, "fcntl");
+	real.socket = dlsym(RTLD_NEXT, "socket");
+}
+
+/* Other libraries' constructors may run, and call us, before ours. */
+const struct real *
+real_functions(void)
+{
+	if (!real.socket)
+		resolve();
+	return &real;
+}
+
+static void
+before_fork(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+static void
+after_fork(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+static void
+after_fork_child(void)
+{
+	owner = getpid();
+	pthread_mutex_unlock(&mutex);
+}
+
+__attribute__((constructor)) static void
+start(void)
+{
+	real_functions();
+	owner = getpid();
+	pthread_atfork(before_fork, after_fork, after_fork_child);
+}
+
+/* No thread is cancelled while it holds the lock. Returns what unlock() wants. */
+static int
+lock(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_mutex_lock(&mutex);
+	return state;
+}
+
+static void
+unlock(int state)
+{
+	pthread_mutex_unlock(&mutex);
+	pthread_setcancelstate(state, NULL);
+}
+
+static unsigned int
+link_number(int fd)
+{
+	if (fd < 0 || fd >= FDS_MAX)
+		return 0;
+	return atomic_load_explicit(&link_of[fd], memory_order_relaxed);
+}
+
+bool
+redirected(int fd)
+{
+	return link_number(fd) != 0;
+}
+
+static struct link *
+link_find(int fd)
+{
+	unsigned int number = link_number(fd);
+
+	return number ? &links[number - 1] : NULL;
+}
+
+/* ---- under the lock ---- */
+
+static void
+link_set(int fd, struct link *link)
+{
+	unsigned int number = link ? (unsigned int)(link - links) + 1 : 0;
+
+	atomic_store_explicit(&link_of[fd], (uint8_t)number, memory_order_relaxed);
+}
+
+static struct link *
+link_new(void)
+{
+	for (unsigned int i = 0; i < LINKS_MAX; i++) {
+		if (links[i].fds == 0) {
+			links[i] = (struct link){.parked = -1};
+			return &links[i];
+		}
+	}
+	return NULL;
+}
+
+static void
+forget(int fd)
+{
+	struct link *link = link_find(fd);
+
+	if (!link)
+		return;
+	link_set(fd, NULL);
+	if (--link->fds == 0 && link->parked >= 0)
+		real.close(link->parked);
+}
+
+/* Like the kernel: the process id for the first socket, then numbers no process has. */
+static uint32_t
+choose_port(void)
+{
+	static uint32_t next = (uint32_t)-4096;
+	uint32_t pid = (uint32_t)getpid();
+
+	for (unsigned int i = 0; i < LINKS_MAX; i++)
+		if (links[i].fds > 0 && links[i].port == pid)
+			return next--;
+	return pid;
+}
+
+/* A socket connected to the engine, or -1. Says so on stderr once a process. */
+static int
+dial(int type)
+{
+	static bool told;
+	const char *path = getenv("SEALANE_XFRM_SOCKET");
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, error;
+
+	if (!path || path[0] == '\0')
+		path = DEFAULT_PATH;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	fd = real.socket(AF_UNIX, SOCK_SEQPACKET | (type & SOCK_CLOEXEC), 0);
+	if (fd < 0)
+		return -1;
+	if (real.connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
+		if (type & SOCK_NONBLOCK)
+			real.fcntl(fd, F_SETFL, O_NONBLOCK);
+		return fd;
+	}
+	error = errno;
+	real.close(fd);
+	if (!told)
+		fprintf(stderr, "sealane-xfrm: no engine at %s: %s\n", path, strerror(error));
+	told = true;
+	return -1;
+}
+
+static int
+greet(int fd, struct link *link)
+{
+	struct {
+		struct nlmsghdr head;
+		struct hello hello;
+	} m = {
+		.head = {.nlmsg_len = sizeof(m), .nlmsg_type = HELLO_TYPE},
+		.hello = {.version = HELLO_VERSION, .groups = link->groups, .flags = link->flags},
+	};
+
+	if (link->port == 0)
+		link->port = choose_port();
+	m.hello.port = m.head.nlmsg_pid = link->port;
+	link->greeted = real.send(fd, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m);
+	return link->greeted ? 0 : -1;
+}
+
+/* Makes every descriptor of the link refer to what `fd` refers to, and closes that. */
+static void
+replace(struct link *link, int fd)
+{
+	for (int i = 0; i < FDS_MAX; i++) {
+		if (link_find(i) == link) {
+			int cloexec = real.fcntl(i, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
+
+			real.fcntl(fd, F_SETFL, real.fcntl(i, F_GETFL));
+			real.dup3(fd, i, cloexec);
+		}
+	}
+	real.close(fd);
+}
+
+static int
+parked_pair(struct link *link, int type)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | type, 0, pair) < 0)
+		return -1;
+	real.fcntl(pair[1], F_SETFD, FD_CLOEXEC);
+	link->parked = pair[1];
+	link->greeted = false;
+	return pair[0];
+}
+
+static void
+park(struct link *link)
+{
+	int fd;
+
+	if (link->parked >= 0)
+		return;
+	fd = parked_pair(link, SOCK_CLOEXEC);
+	if (fd >= 0)
+		replace(link, fd);
+}
+
+/* Closing the parked end wakes a poll() that sleeps on it: it then looks at the new socket. */
+static int
+revive(struct link *link)
+{
+	int fd = dial(SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (greet(fd, link) < 0) {
+		real.close(fd);
+		return -1;
+	}
+	replace(link, fd);
+	real.close(link->parked);
+	link->parked = -1;
+	return 0;
+}
+
+static void
+revive_others(void)
+{
+	for (unsigned int i = 0; i < LINKS_MAX; i++)
+		if (links[i].fds > 0 && links[i].parked >= 0 && revive(&links[i]) < 0)
+			return;
+}
+
+/* ---- without the lock ---- */
+
+int
+redirect_open(int type)
+{
+	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int state = lock();
+	struct link *link = link_new();
+	int fd = -1;
+
+	if (link) {
+		fd = dial(flags);
+		if (fd < 0)
+			fd = parked_pair(link, flags);
+	} else {
+		errno = EMFILE;
+	}
+	if (fd >= FDS_MAX) {
+		real.close(fd);
+		if (link->parked >= 0)
+			real.close(link->parked);
+		errno = EMFILE;
+		fd = -1;
+	}
+	if (fd >= 0) {
+		forget(fd); /* closed behind our back */
+		link->fds = 1;
+		link_set(fd, link);
+	}
+	unlock(state);
+	return fd;
+}
+
+void
+redirect_forget(int fd)
+{
+	int state;
+
+	if (!redirected(fd) || getpid() != owner)
+		return;
+	state = lock();
+	forget(fd);
+	unlock(state);
+}
+
+void
+redirect_dup(int from, int to)
+{
+	struct link *link;
+	int state;
+
+	if (from == to || (!redirected(from) && !redirected(to)) || getpid() != owner)
+		return;
+	state = lock();
+	forget(to);
+	link = link_find(from);
+	if (link && to < FDS_MAX) {
+		link->fds++;
+		link_set(to, link);
+	}
+	unlock(state);
+}
+
+int
+redirect_ready(int fd)
+{
+	int state = lock();
+	struct link *link = link_find(fd);
+	int rc = 0;
+
+	if (link && link->parked >= 0) {
+		rc = revive(link);
+		if (rc == 0)
+			revive_others();
+	} else if (link && !link->greeted) {
+		rc = greet(fd, link);
+	}
+	unlock(state);
+	if (rc < 0)
+		errno = ENETDOWN;
+	return rc;
+}
+
+int
+redirect_lost(int fd)
+{
+	int state = lock();
+	struct link *link = link_find(fd);
+
+	if (link)
+		park(link);
+	unlock(state);
+	errno = ENETDOWN;
+	return -1;
+}
+
+/* Tells the engine, if it is there: it is told everything again when it comes back. */
+static int
+changed(int fd, struct link *link)
+{
+	if (link->parked < 0)
+		greet(fd, link);
+	return 0;
+}
+
+int
+redirect_bind(int fd, uint32_t port, uint32_t groups)
+{
+	int state = lock();
+	struct link *link = link_find(fd);
+
+	if (link) {
+		if (port != 0)
+			link->port = port;
+		else if (link->port == 0)
+			link->port = choose_port();
+		link->groups |= groups;
+		changed(fd, link);
+	}
+	unlock(state);
+	return 0;
+}
+
+int
+redirect_join(int fd, uint32_t group, bool join)
+{
+	int state = lock();
+	struct link *link = link_find(fd);
+
+	if (link && group > 0 && group <= 32) {
+		if (join)
+			link->groups |= 1u << (group - 1);
+		else
+			link->groups &= ~(1u << (group - 1));
+		changed(fd, link);
+	}
+	unlock(state);
+	return 0;
+}
+
+int
+redirect_ext_ack(int fd, bool on)
+{
+	int state = lock();
+	struct link *link = link_find(fd);
+
+	if (link) {
+		link->flags = on ? link->flags | HELLO_EXT_ACK : link->flags & ~HELLO_EXT_ACK;
+		link->greeted = false; /* goes along with the next greeting */
+	}
+	unlock(state);
+	return 0;
+}
+
+void
+redirect_name(int fd, uint32_t *port, uint32_t *groups)
+{
+	int state = lock();
+	const struct link *link = link_find(fd);
+
+	*port = link ? link->port : 0;
+	*groups = link ? link->groups : 0;
+	unlock(state);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The preload library's sockets: which descriptors of the program are connections to the engine
+ * instead of netlink sockets, and what netlink would know of each (port id, groups, options).
+ * Every function may be called from any thread. A number of a descriptor that is not redirected
+ * costs one load.
+ *
+ * While the engine is away a redirected descriptor is parked: it is one end of a socket pair whose
+ * other end stays with the library, so that poll() on it sleeps instead of reporting an end of
+ * file for ever. Sending connects anew, and with it every other parked socket of the process.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* The C library's own functions, found once. */
+struct real {
+	int (*socket)(int, int, int);
+	int (*bind)(int, const struct sockaddr *, socklen_t);
+	int (*connect)(int, const struct sockaddr *, socklen_t);
+	int (*getsockname)(int, struct sockaddr *, socklen_t *);
+	int (*getpeername)(int, struct sockaddr *, socklen_t *);
+	int (*setsockopt)(int, int, int, const void *, socklen_t);
+	ssize_t (*send)(int, const void *, size_t, int);
+	ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
+	ssize_t (*sendmsg)(int, const struct msghdr *, int);
+	ssize_t (*write)(int, const void *, size_t);
+	ssize_t (*recv)(int, void *, size_t, int);
+	ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
+	ssize_t (*recvmsg)(int, struct msghdr *, int);
+	ssize_t (*read)(int, void *, size_t);
+	int (*close)(int);
+	int (*close_range)(unsigned int, unsigned int, int);
+	void (*closefrom)(int);
+	int (*dup)(int);
+	int (*dup2)(int, int);
+	int (*dup3)(int, int, int);
+	int (*fcntl)(int, int, ...);
+};
+
+const struct real *real_functions(void);
+
+/* Whether the descriptor is redirected. */
+bool redirected(int fd);
+
+/* A new redirected descriptor for socket(AF_NETLINK, type, NETLINK_XFRM), or -1 with errno. */
+int redirect_open(int type);
+
+/* The descriptor is about to be closed, or was replaced; redirected or not. */
+void redirect_forget(int fd);
+
+/* `to` is now a duplicate of `from`; redirected or not. */
+void redirect_dup(int from, int to);
+
+/* Before a send: connected, and greeted with port id and groups. 0, or -1 with ENETDOWN. */
+int redirect_ready(int fd);
+
+/* Sending or receiving failed because the engine is gone: parks, sets ENETDOWN, returns -1. */
+int redirect_lost(int fd);
+
+/* bind(): a port of 0 is chosen here. */
+int redirect_bind(int fd, uint32_t port, uint32_t groups);
+
+/* What NETLINK_ADD_MEMBERSHIP and NETLINK_DROP_MEMBERSHIP, NETLINK_EXT_ACK say. */
+int redirect_join(int fd, uint32_t group, bool join);
+int redirect_ext_ack(int fd, bool on);
+
+/* What getsockname() tells. */
+void redirect_name(int fd, uint32_t *port, uint32_t *groups);

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Requests: decoded, carried out on the SAD and the SPD, answered. A refusal's errno is the
+ * kernel's for the same mistake, and its text says what was expected.
+ */
+#include <errno.h>
+
+#include "ctl.h"
+#include "xfrm_uapi.h"
+
+/* What an allocated SPI waits for its keys, in seconds: strongSwan's retransmissions last 165. */
+#define LARVAL_SECONDS 165
+
+struct exchange { /* one request on its way */
+	struct ctl *ctl;
+	struct client *client;
+	struct xfrm_request req;
+	struct xfrm_head cause; /* of the events that it brings about */
+	struct reason why;
+};
+
+static struct xfrm_head
+reply_head(const struct exchange *x, uint16_t type)
+{
+	return (struct xfrm_head){.type = type, .seq = x->req.seq, .port = x->client->port};
+}
+
+static int
+reply(struct exchange *x, struct xfrm_buf *buf, bool encoded)
+{
+	if (!encoded)
+		return reason_set(&x->why, EMSGSIZE, "the answer is longer than %u bytes",
+				  XFRM_DATAGRAM_MAX);
+	client_reply(x->ctl, x->client, buf);
+	crypto_zeroize(buf->data, buf->len);
+	return 0;
+}
+
+static int
+greet(struct exchange *x)
+{
+	x->client->port = x->req.hello.port;
+	x->client->groups = x->req.hello.groups;
+	x->client->ext_ack = (x->req.hello.flags & HELLO_EXT_ACK) != 0;
+	return 0;
+}
+
+static int
+no_such_sa(struct exchange *x)
+{
+	return reason_set(&x->why, ESRCH, "no SA has this destination, SPI, protocol and mark");
+}
+
+static int
+set_sa(struct exchange *x)
+{
+	const struct sa_params *params = &x->req.sa.params;
+	const struct sa_control *c;
+	int rc;
+
+	if (x->req.type == XFRM_MSG_NEWSA)
+		rc = sad_add(x->ctl->sad, params, &x->why);
+	else
+		rc = sad_update(x->ctl->sad, params, &x->why);
+	if (rc < 0)
+		return rc;
+	c = sad_find(x->ctl->sad, &params->id);
+	if (c)
+		event_sa(x->ctl, &x->cause, c);
+	return 0;
+}
+
+static int
+reply_sa(struct exchange *x, const struct sa_control *c)
+{
+	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWSA);
+	const struct xfrm_sa sa = sa_snapshot(x->ctl, c);
+	struct xfrm_buf buf = {.len = 0};
+
+	return reply(x, &buf, xfrm_encode_sa(&buf, &head, &sa));
+}
+
+static int
+get_sa(struct exchange *x)
+{
+	const struct sa_control *c;
+
+	if (x->req.dump)
+		return dump_begin(x->client, &x->req, &x->why);
+	c = sad_find(x->ctl->sad, &x->req.sa_id.id);
+	return c ? reply_sa(x, c) : no_such_sa(x);
+}
+
+static int
+delete_sa(struct exchange *x)
+{
+	const struct sa_control *c = sad_find(x->ctl->sad, &x->req.sa_id.id);
+
+	if (!c)
+		return no_such_sa(x);
+	event_sa_deleted(x->ctl, &x->cause, c);
+	return sad_delete(x->ctl->sad, &x->req.sa_id.id, &x->why);
+}
+
+static int
+alloc_spi(struct exchange *x)
+{
+	struct sa_id id = x->req.sa.params.id;
+	const struct sa_control *c;
+	int rc;
+
+	rc = sad_alloc_spi(x->ctl->sad, &x->req.sa.params, x->req.sa.min, x->req.sa.max,
+			   LARVAL_SECONDS, &id.spi, &x->why);
+	if (rc < 0)
+		return rc;
+	c = sad_find(x->ctl->sad, &id);
+	return c ? reply_sa(x, c) : no_such_sa(x);
+}
+
+static int
+get_ae(struct exchange *x)
+{
+	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWAE);
+	const struct sa_control *c = sad_find(x->ctl->sad, &x->req.sa_id.id);
+	struct xfrm_buf buf = {.len = 0};
+	struct xfrm_sa sa;
+
+	if (!c || c->state == SA_LARVAL)
+		return no_such_sa(x);
+	sa = sa_snapshot(x->ctl, c);
+	return reply(x, &buf, xfrm_encode_ae(&buf, &head, &sa, x->req.sa_id.ae_flags));
+}
+
+static int
+flush_sas(struct exchange *x)
+{
+	sad_flush(x->ctl->sad, x->req.proto);
+	event_sa_flushed(x->ctl, &x->cause, x->req.proto);
+	return 0;
+}
+
+static int
+sad_info(struct exchange *x)
+{
+	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWSADINFO);
+	const struct xfrm_sadinfo info = {
+		.flags = x->req.info,
+		.count = sad_count(x->ctl->sad),
+		.max = sad_max(x->ctl->sad),
+	};
+	struct xfrm_buf buf = {.len = 0};
+
+	return reply(x, &buf, xfrm_encode_sadinfo(&buf, &head, &info));
+}
+
+static int
+set_policy(struct exchange *x)
+{
+	const struct policy *policy;
+	int rc;
+
+	rc = spd_add(x->ctl->spd, &x->req.policy, x->req.type == XFRM_MSG_UPDPOLICY, &x->why);
+	if (rc < 0)
+		return rc;
+	policy = spd_find(x->ctl->spd, &x->req.policy.id, 0);
+	if (policy)
+		event_policy(x->ctl, &x->cause, policy);
+	return 0;
+}
+
+static const struct policy *
+find_policy(struct exchange *x)
+{
+	const struct policy *policy =
+		spd_find(x->ctl->spd, &x->req.policy_id.id, x->req.policy_id.index);
+
+	if (!policy)
+		reason_set(&x->why, ENOENT,
+			   x->req.policy_id.index
+				   ? "no policy has this index"
+				   : "no policy has this selector, direction, mark and if_id");
+	return policy;
+}
+
+static int
+get_policy(struct exchange *x)
+{
+	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWPOLICY);
+	struct xfrm_buf buf = {.len = 0};
+	const struct policy *policy;
+	struct xfrm_policy p;
+
+	if (x->req.dump)
+		return dump_begin(x->client, &x->req, &x->why);
+	policy = find_policy(x);
+	if (!policy)
+		return -ENOENT;
+	p = policy_snapshot(policy);
+	return reply(x, &buf, xfrm_encode_policy(&buf, &head, &p));
+}
+
+static int
+delete_policy(struct exchange *x)
+{
+	const struct policy *policy = find_policy(x);
+	uint32_t index = x->req.policy_id.index;
+
+	if (!policy)
+		return -ENOENT;
+	event_policy_deleted(x->ctl, &x->cause, policy, index != 0);
+	return spd_delete(x->ctl->spd, &x->req.policy_id.id, index, &x->why);
+}
+
+static int
+flush_policies(struct exchange *x)
+{
+	spd_flush(x->ctl->spd);
+	event_policies_flushed(x->ctl, &x->cause);
+	return 0;
+}
+
+static int
+spd_info(struct exchange *x)
+{
+	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWSPDINFO);
+	struct xfrm_spdinfo info = {
+		.flags = x->req.info,
+		.thresholds = x->ctl->thresholds,
+	};
+	struct xfrm_buf buf = {.len = 0};
+
+	spd_count(x->ctl->spd, info.count);
+	return reply(x, &buf, xfrm_encode_spdinfo(&buf, &head, &info));
+}
+
+/* The tuple-space search has no thresholds: they are kept for who asks what was set. */
+static int
+set_thresholds(struct exchange *x)
+{
+	const struct xfrm_thresholds *from = &x->req.thresholds.value;
+	struct xfrm_thresholds *to = &x->ctl->thresholds;
+
+	if (x->req.thresholds.v4) {
+		to->v4_local = from->v4_local;
+		to->v4_remote = from->v4_remote;
+	}
+	if (x->req.thresholds.v6) {
+		to->v6_local = from->v6_local;
+		to->v6_remote = from->v6_remote;
+	}
+	return 0;
+}
+
+static int (*const handlers[XFRM_NR_MSGTYPES])(struct exchange *x) = {
+	[XFRM_MSG_NEWSA - XFRM_MSG_BASE] = set_sa,
+	[XFRM_MSG_UPDSA - XFRM_MSG_BASE] = set_sa,
+	[XFRM_MSG_DELSA - XFRM_MSG_BASE] = delete_sa,
+	[XFRM_MSG_GETSA - XFRM_MSG_BASE] = get_sa,
+	[XFRM_MSG_ALLOCSPI - XFRM_MSG_BASE] = alloc_spi,
+	[XFRM_MSG_GETAE - XFRM_MSG_BASE] = get_ae,
+	[XFRM_MSG_FLUSHSA - XFRM_MSG_BASE] = flush_sas,
+	[XFRM_MSG_GETSADINFO - XFRM_MSG_BASE] = sad_info,
+	[XFRM_MSG_NEWPOLICY - XFRM_MSG_BASE] = set_policy,
+	[XFRM_MSG_UPDPOLICY - XFRM_MSG_BASE] = set_policy,
+	[XFRM_MSG_DELPOLICY - XFRM_MSG_BASE] = delete_policy,
+	[XFRM_MSG_GETPOLICY - XFRM_MSG_BASE] = get_policy,
+	[XFRM_MSG_FLUSHPOLICY - XFRM_MSG_BASE] = flush_policies,
+	[XFRM_MSG_GETSPDINFO - XFRM_MSG_BASE] = spd_info,
+	[XFRM_MSG_NEWSPDINFO - XFRM_MSG_BASE] = set_thresholds,
+};
+
+/* Decoding refused every other type before. */
+static int
+carry_out(struct exchange *x)
+{
+	if (x->req.type == HELLO_TYPE)
+		return greet(x);
+	return handlers[x->req.type - XFRM_MSG_BASE](x);
+}
+
+static void
+acknowledge(struct exchange *x, const struct nlmsghdr *msg, int rc)
+{
+	const char *text = x->client->ext_ack ? x->why.text : NULL;
+	struct xfrm_buf buf = {.len = 0};
+
+	if (rc < 0)
+		CTL_LOG(INFO, "refused %s of process %d: %s (%s)\n",
+			xfrm_message_name(x->req.type) ?: "a message", (int)x->client->pid,
+			x->why.text, strerror(-rc));
+	if (xfrm_encode_ack(&buf, x->client->port, msg, rc, text))
+		client_reply(x->ctl, x->client, &buf);
+}
+
+void
+request_handle(struct ctl *ctl, struct client *client, const struct nlmsghdr *msg)
+{
+	struct exchange x = {.ctl = ctl, .client = client};
+	int rc;
+
+	/* As the kernel: what is no request, and netlink's own control messages, do nothing. */
+	if (msg->nlmsg_type != HELLO_TYPE &&
+	    (!(msg->nlmsg_flags & NLM_F_REQUEST) || msg->nlmsg_type < NLMSG_MIN_TYPE)) {
+		if (msg->nlmsg_flags & NLM_F_ACK)
+			acknowledge(&x, msg, 0);
+		return;
+	}
+	rc = xfrm_decode(msg, msg->nlmsg_len, &x.req, &x.why);
+	x.cause = reply_head(&x, x.req.type);
+	if (rc == 0)
+		rc = carry_out(&x);
+	/* A dump is acknowledged by its end. */
+	if (rc < 0 || (x.req.flags & NLM_F_ACK && !x.req.dump))
+		acknowledge(&x, msg, rc);
+	crypto_zeroize(&x.req, sizeof(x.req));
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* SAs: identities, flags, algorithms with their keys, replay state, encapsulation. */
+#include <errno.h>
+
+#include "xfrm_algo.h"
+#include "xfrm_parts.h"
+
+static int
+decode_proto(uint8_t proto, struct reason *why)
+{
+	if (proto != IPPROTO_ESP)
+		return reason_set(why, EPROTONOSUPPORT,
+				  "protocol %u is not supported, only ESP (%u)", proto,
+				  IPPROTO_ESP);
+	return 0;
+}
+
+static void
+decode_mark(const struct xfrm_attrs *attrs, uint32_t *mark, uint32_t *mask)
+{
+	struct xfrm_mark x = {0, 0};
+
+	xfrm_attr_get(attrs, XFRMA_MARK, &x);
+	*mark = x.v;
+	*mask = x.m;
+}
+
+int
+xfrm_decode_sa_id(const struct xfrm_usersa_id *x, const struct xfrm_attrs *attrs, struct sa_id *id,
+		  struct reason *why)
+{
+	int rc;
+
+	rc = decode_proto(x->proto, why);
+	if (rc < 0)
+		return rc;
+	rc = xfrm_decode_family(x->family, "SA", &id->family, why);
+	if (rc < 0)
+		return rc;
+	id->dst = xfrm_decode_address(&x->daddr, id->family);
+	id->spi = x->spi;
+	id->proto = x->proto;
+	decode_mark(attrs, &id->mark, &id->mark_mask);
+	return 0;
+}
+
+static const struct {
+	uint8_t xfrm;
+	uint16_t sa;
+} flag_map[] = {
+	{XFRM_STATE_NOECN, SA_NOECN},
+	{XFRM_STATE_DECAP_DSCP, SA_DECAP_DSCP},
+	{XFRM_STATE_NOPMTUDISC, SA_NOPMTUDISC},
+	{XFRM_STATE_WILDRECV, SA_WILDRECV},
+	{XFRM_STATE_ICMP, SA_ICMP},
+	{XFRM_STATE_AF_UNSPEC, SA_AF_UNSPEC},
+	{XFRM_STATE_ALIGN4, SA_ALIGN4},
+	{XFRM_STATE_ESN, SA_ESN},
+};
+
+static int
+decode_flags(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
+	     struct sa_params *p, struct reason *why)
+{
+	uint8_t dir;
+
+	p->xfrm_flags = info->flags;
+	for (unsigned int i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
+		if (info->flags & flag_map[i].xfrm)
+			p->flags |= flag_map[i].sa;
+	xfrm_attr_get(attrs, XFRMA_SA_EXTRA_FLAGS, &p->xfrm_extra_flags);
+	if (p->xfrm_extra_flags & ~(uint32_t)XFRM_SA_XFLAG_DONT_ENCAP_DSCP)
+		return reason_set(why, EOPNOTSUPP, "extra flags 0x%x are not supported, only 0x%x",
+				  p->xfrm_extra_flags, XFRM_SA_XFLAG_DONT_ENCAP_DSCP);
+	if (p->xfrm_extra_flags & XFRM_SA_XFLAG_DONT_ENCAP_DSCP)
+		p->flags |= SA_DONT_ENCAP_DSCP;
+	if (!xfrm_attr_get(attrs, XFRMA_SA_DIR, &dir))
+		return 0;
+	if (dir != XFRM_SA_DIR_IN && dir != XFRM_SA_DIR_OUT)
+		return reason_set(why, EINVAL, "bad XFRMA_SA_DIR: %u, expected %u or %u", dir,
+				  XFRM_SA_DIR_IN, XFRM_SA_DIR_OUT);
+	p->flags |= dir == XFRM_SA_DIR_IN ? SA_IN_ONLY : SA_OUT_ONLY;
+	return 0;
+}
+
+static int
+decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
+{
+	struct xfrm_encap_tmpl x;
+
+	if (!xfrm_attr_get(attrs, XFRMA_ENCAP, &x))
+		return 0;
+	if (x.encap_type != XFRM_UDP_ENCAP_ESPINUDP)
+		return reason_set(why, EOPNOTSUPP,
+				  "encapsulation type %u is not supported, only "
+				  "espinudp (%u)",
+				  x.encap_type, XFRM_UDP_ENCAP_ESPINUDP);
+	p->encap_type = x.encap_type;
+	p->encap_sport = x.encap_sport;
+	p->encap_dport = x.encap_dport;
+	p->flags |= SA_ENCAP_UDP;
+	return 0;
+}
+
+/* The kernel's bitmap is a ring in which number n has bit (n - 1) mod window; ours counts down. */
+static void
+unroll_bitmap(const struct xfrm_replay_state_esn *x, const uint8_t *ring, struct sa_params *p)
+{
+	uint32_t window = x->replay_window;
+	uint32_t top = (x->seq - 1) % window;
+
+	for (uint32_t i = 0; i < window; i++) {
+		uint32_t bit = (top + window - i) % window;
+		uint32_t word;
+
+		memcpy(&word, ring + bit / 32 * 4, sizeof(word));
+		if (word >> (bit % 32) & 1)
+			p->replay_bitmap[i / 32] |= 1u << (i % 32);
+	}
+	p->replay_bitmap_words = (window + 31) / 32;
+}
+
+static int
+decode_replay_esn(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
+{
+	size_t len = attrs->len[XFRMA_REPLAY_ESN_VAL];
+	struct xfrm_replay_state_esn x;
+
+	memcpy(&x, attrs->data[XFRMA_REPLAY_ESN_VAL], sizeof(x));
+	if (x.bmp_len > sizeof(p->replay_bitmap) / 4 || x.replay_window > x.bmp_len * 32)
+		return reason_set(why, EINVAL,
+				  "bad replay window: %u in a bitmap of %u words, "
+				  "expected at most 32 a word and %zu words",
+				  x.replay_window, x.bmp_len, sizeof(p->replay_bitmap) / 4);
+	/* iproute2 says how long the bitmap is and leaves it out. */
+	if (len != sizeof(x) && len != sizeof(x) + x.bmp_len * 4)
+		return reason_set(why, EINVAL,
+				  "bad length of XFRMA_REPLAY_ESN_VAL: %zu, expected "
+				  "%zu",
+				  len, sizeof(x) + x.bmp_len * 4);
+	if (!(p->flags & SA_ESN) && (x.oseq_hi || x.seq_hi))
+		return reason_set(why, EINVAL, "64-bit sequence numbers without the flag esn");
+	p->replay_window = x.replay_window;
+	p->out_seq = (uint64_t)x.oseq_hi << 32 | x.oseq;
+	p->in_seq = (uint64_t)x.seq_hi << 32 | x.seq;
+	if (len > sizeof(x) && x.replay_window > 0)
+		unroll_bitmap(&x, attrs->data[XFRMA_REPLAY_ESN_VAL] + sizeof(x), p);
+	return 0;
+}
+
+static int
+decode_replay(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
+	      struct sa_params *p, struct reason *why)
+{
+	struct xfrm_replay_state x;
+	int rc = 0;
+
+	p->replay_window = info->replay_window;
+	if (attrs->data[XFRMA_REPLAY_ESN_VAL]) {
+		rc = decode_replay_esn(attrs, p, why);
+	} else if (xfrm_attr_get(attrs, XFRMA_REPLAY_VAL, &x)) {
+		p->out_seq = x.oseq;
+		p->in_seq = x.seq;
+		p->replay_bitmap[0] = x.bitmap;
+		p->replay_bitmap_words = 1;
+	}
+	if (p->replay_window > 0)
+		p->flags |= SA_REPLAY;
+	return rc;
+}
+
+/* What an SA and a larval one have in common. */
+int
+xfrm_decode_larval(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
+		   struct sa_params *p, struct reason *why)
+{
+	const struct xfrm_usersa_id id = {
+		.daddr = info->id.daddr,
+		.spi = info->id.spi,
+		.family = info->family,
+		.proto = info->id.proto,
+	};
+	int rc;
+
+	rc = xfrm_decode_sa_id(&id, attrs, &p->id, why);
+	if (rc < 0)
+		return rc;
+	p->src = xfrm_decode_address(&info->saddr, p->id.family);
+	p->mode = info->mode;
+	p->reqid = info->reqid;
+	p->seq = info->seq;
+	xfrm_attr_get(attrs, XFRMA_IF_ID, &p->if_id);
+	return decode_flags(info, attrs, p, why);
+}
+
+static int
+decode_extras(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
+{
+	uint32_t value;
+
+	if (xfrm_attr_get(attrs, XFRMA_SET_MARK, &p->set_mark))
+		p->set_mark_mask = UINT32_MAX;
+	xfrm_attr_get(attrs, XFRMA_SET_MARK_MASK, &p->set_mark_mask);
+	if (xfrm_attr_get(attrs, XFRMA_TFCPAD, &value) && value != 0)
+		return reason_set(why, EOPNOTSUPP, "XFRMA_TFCPAD is not supported, only 0");
+	return 0;
+}
+
+int
+xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
+	       struct sa_params *p, struct reason *why)
+{
+	uint8_t family;
+	int rc;
+
+	rc = xfrm_decode_larval(info, attrs, p, why);
+	if (rc < 0)
+		return rc;
+	if (!xfrm_mode_supported(p->mode))
+		return reason_set(why, EOPNOTSUPP, "mode %u is not supported, only tunnel (%u)",
+				  p->mode, SA_MODE_TUNNEL);
+	/* As in the kernel: without a family the selector has that of the tunnel's addresses. */
+	family = info->flags & XFRM_STATE_AF_UNSPEC ? 0 : p->id.family;
+	rc = xfrm_decode_selector(&info->sel, family, &p->sel, why);
+	if (rc < 0)
+		return rc;
+	xfrm_decode_limits(&info->lft, &p->limits);
+	rc = decode_encap(attrs, p, why);
+	if (rc < 0)
+		return rc;
+	rc = decode_extras(attrs, p, why);
+	if (rc < 0)
+		return rc;
+	rc = xfrm_decode_algorithms(attrs, p, why);
+	if (rc < 0)
+		return rc;
+	return decode_replay(info, attrs, p, why);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A control socket with a SAD and an SPD behind it and nothing else: no port, no worker, no root.
+ * What tests drive with stock iproute2. It says "ready" on stdout, takes commands on stdin, one a
+ * line, and ends with it:
+ *   use SPI PACKETS BYTES    charges packets to the inbound SA of that SPI
+ *   acquire                  asks for an SA for the first outbound policy
+ *   soft | hard              lets the lifetimes pass: an EXPIRE of every SA that has such a limit
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ikeglue/server.h"
+
+#define MAX_SAS 20000
+
+struct host {
+	struct reclaim *reclaim;
+	struct crypto_ctx *crypto;
+	struct sad *sad;
+	struct spd *spd;
+	struct ctl *ctl;
+};
+
+static void
+fail(const struct reason *why)
+{
+	fprintf(stderr, "xfrm_host: %s\n", why->text);
+	exit(1);
+}
+
+static void
+start(struct host *h, const char *path)
+{
+	struct reason why = {.text = "no memory"};
+	struct sad_config sad = {.max_sas = MAX_SAS, .workers = 1, .replay_window = 32};
+	struct ctl_config ctl = {.path = path, .group = (gid_t)-1};
+
+	h->reclaim = reclaim_new(1);
+	h->crypto = crypto_ctx_new(CRYPTO_OPENSSL, &why);
+	if (!h->reclaim || !h->crypto)
+		fail(&why);
+	sad.crypto = h->crypto;
+	sad.reclaim = h->reclaim;
+	h->sad = sad_new(&sad, &why);
+	if (!h->sad)
+		fail(&why);
+	h->spd = spd_new(MAX_SAS, h->sad, h->reclaim, &why);
+	if (!h->spd)
+		fail(&why);
+	ctl.sad = h->sad;
+	ctl.spd = h->spd;
+	h->ctl = ctl_open(&ctl, &why);
+	if (!h->ctl)
+		fail(&why);
+}
+
+static void
+stop(struct host *h)
+{
+	ctl_close(h->ctl);
+	spd_free(h->spd);
+	sad_free(h->sad);
+	reclaim_free(h->reclaim);
+	crypto_ctx_free(h->crypto);
+}
+
+static void
+use(struct host *h, unsigned int spi, unsigned int packets, unsigned int bytes)
+{
+	struct sa_control *c;
+	uint32_t cursor = 0;
+
+	while ((c = sad_next(h->sad, &cursor)))
+		if (c->sa && c->sa->spi == rte_cpu_to_be_32(spi))
+			for (unsigned int i = 0; i < packets; i++)
+				sad_charge(h->sad, 0, c->sa, bytes, (uint64_t)time(NULL));
+}
+
+static void
+acquire(struct host *h)
+{
+	struct flow flow = {.family = FAMILY_V4, .proto = 17};
+	struct policy *policy;
+	uint32_t cursor = 0;
+
+	while ((policy = spd_next(h->spd, &cursor))) {
+		if (policy->params.id.dir != SPD_OUT)
+			continue;
+		flow.src = policy->params.id.sel.src;
+		flow.dst = policy->params.id.sel.dst;
+		flow.sport = rte_cpu_to_be_16(1000);
+		flow.dport = rte_cpu_to_be_16(2000);
+		ctl_acquire(h->ctl, policy, &flow);
+		return;
+	}
+}
+
+/* The clock is the SAD's caller's: limits up to a minute pass softly, up to an hour both ways. */
+static void
+command(struct host *h, const char *line)
+{
+	unsigned int spi, packets, bytes;
+
+	if (sscanf(line, "use %x %u %u", &spi, &packets, &bytes) == 3)
+		use(h, spi, packets, bytes);
+	else if (!strncmp(line, "acquire", 7))
+		acquire(h);
+	else if (!strncmp(line, "soft", 4))
+		sad_tick(h->sad, (uint64_t)time(NULL) + 60);
+	else if (!strncmp(line, "hard", 4))
+		sad_tick(h->sad, (uint64_t)time(NULL) + 3600);
+	printf("done\n");
+	fflush(stdout);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct host host;
+	char line[256];
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: xfrm_host SOCKET\n");
+		return 2;
+	}
+	start(&host, argv[1]);
+	printf("ready\n");
+	fflush(stdout);
+	for (;;) {
+		struct pollfd fds[] = {
+			{.fd = STDIN_FILENO, .events = POLLIN},
+			{.fd = ctl_fd(host.ctl), .events = POLLIN},
+		};
+
+		if (poll(fds, 2, 100) < 0 && errno != EINTR)
+			break;
+		if (fds[0].revents) {
+			ssize_t n = read(STDIN_FILENO, line, sizeof(line) - 1);
+
+			if (n <= 0)
+				break;
+			line[n] = '\0';
+			command(&host, line);
+		}
+		ctl_poll(host.ctl);
+		sad_tick(host.sad, (uint64_t)time(NULL));
+		reclaim_poll(host.reclaim);
+	}
+	stop(&host);
+	return 0;
+}
