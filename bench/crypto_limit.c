@@ -9,7 +9,7 @@
  *     crypto_limit [THREADS]
  *
  * With THREADS above 1 the others seal 64-byte AES-GCM-128 without pause meanwhile, which shows
- * what the library's writes to memory shared by all threads cost, where a core is free for each.
+ * whether threads slow each other down, where a core is free for each.
  * A figure is then the median: the minimum would find the moments when the others rest.
  */
 #include <pthread.h>

@@ -17,7 +17,8 @@
  * seal writes the ICV to `icv` once all input of that operation was read, so `icv` may overlay
  * the high sequence half. open compares in constant time with the ICV at `icv` (which the caller
  * saved elsewhere when it put the high half in its place) and sets `ok`; the text of an operation
- * that is not ok is garbage or untouched, never to be looked at.
+ * that is not ok is garbage or untouched, never to be looked at. With CBC an empty text is
+ * allowed, and only the ICV is made or checked.
  */
 #pragma once
 
@@ -39,10 +40,10 @@ struct crypto_op {
 	uint8_t *text;
 	const uint8_t *auth;
 	uint8_t *icv;
-	uint32_t text_len;   /* bytes; CBC: a multiple of 16 */
-	uint32_t auth_len;   /* bytes */
-	uint8_t suite;       /* number in crypto_suites[] */
-	uint8_t ok;	     /* open: 1 where the ICV was right; seal: 0 only if the library failed */
+	uint32_t text_len; /* bytes; CBC: a multiple of 16 */
+	uint32_t auth_len; /* bytes */
+	uint8_t suite;     /* number in crypto_suites[] */
+	uint8_t ok;        /* open: 1 where the ICV was right; seal: 0 only if the library failed */
 	uint8_t scratch[22]; /* the caller's: AAD with ESN, or a saved ICV */
 	uint8_t iv[16];
 };
@@ -69,7 +70,11 @@ size_t crypto_key_size(const struct crypto_ctx *ctx, unsigned int suite);
 void crypto_key_expand(struct crypto_ctx *ctx, unsigned int suite, const uint8_t *key,
 		       const uint8_t *auth_key, void *expanded);
 
-/* Seals, or opens, operations of any mix of suites. All are finished on return. */
+/*
+ * Seals, or opens, operations of any mix of suites. All are finished on return. Sealed ones are
+ * ok, but for one that the backend failed at (libcrypto may, IPsec-MB cannot): its text is
+ * overwritten and must not be sent.
+ */
 void crypto_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n);
 void crypto_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n);
 

@@ -4,8 +4,9 @@
  * any job interface. ChaCha20-Poly1305 has no direct call, and CBC with HMAC wants many buffers at
  * once: both go through the unchecked burst interface, a run at a time and flushed at its end
  * (single jobs would store to the library's error variable, one for all threads, three times an
- * operation: that costs two threads half their speed). The library chooses the instruction set
- * (never force one); a manager belongs to one thread, and so does a context.
+ * operation: that costs two threads half their speed; see private_image.h about the direct calls).
+ * The library chooses the instruction set (never force one); a manager belongs to one thread, and
+ * so does a context.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <intel-ipsec-mb.h>
 
 #include "backend.h"
+#include "private_image.h"
 
 /* Operations in flight at once: the most that the library takes in one burst. */
 #define RUN_MAX      128
@@ -32,6 +34,7 @@ struct cbc_key {
 struct mb_ctx {
 	struct crypto_ctx ctx; /* first: the two convert into each other */
 	IMB_MGR *mgr;
+	struct private_image image; /* where the direct calls go */
 	aes_gcm_enc_dec_t gcm_encrypt[CRYPTO_SUITES_MAX];
 	aes_gcm_enc_dec_t gcm_decrypt[CRYPTO_SUITES_MAX];
 	struct gcm_context_data gcm;   /* scratch of one GCM call */
@@ -266,6 +269,13 @@ key_expand(struct crypto_ctx *ctx, const struct crypto_suite *suite, const uint8
 	}
 }
 
+/* A direct call, in this context's own image of the library where it has one. */
+static aes_gcm_enc_dec_t
+own(const struct mb_ctx *mb, aes_gcm_enc_dec_t call)
+{
+	return (aes_gcm_enc_dec_t)((uintptr_t)call + (uintptr_t)mb->image.shift);
+}
+
 static void
 set_gcm(struct mb_ctx *mb, unsigned int number)
 {
@@ -275,16 +285,16 @@ set_gcm(struct mb_ctx *mb, unsigned int number)
 	mb->ctx.open[number] = gcm_open;
 	switch (crypto_suites[number].key_len) {
 	case 16:
-		mb->gcm_encrypt[number] = mgr->gcm128_enc;
-		mb->gcm_decrypt[number] = mgr->gcm128_dec;
+		mb->gcm_encrypt[number] = own(mb, mgr->gcm128_enc);
+		mb->gcm_decrypt[number] = own(mb, mgr->gcm128_dec);
 		break;
 	case 24:
-		mb->gcm_encrypt[number] = mgr->gcm192_enc;
-		mb->gcm_decrypt[number] = mgr->gcm192_dec;
+		mb->gcm_encrypt[number] = own(mb, mgr->gcm192_enc);
+		mb->gcm_decrypt[number] = own(mb, mgr->gcm192_dec);
 		break;
 	default:
-		mb->gcm_encrypt[number] = mgr->gcm256_enc;
-		mb->gcm_decrypt[number] = mgr->gcm256_dec;
+		mb->gcm_encrypt[number] = own(mb, mgr->gcm256_enc);
+		mb->gcm_decrypt[number] = own(mb, mgr->gcm256_dec);
 	}
 }
 
@@ -314,6 +324,7 @@ ctx_free(struct crypto_ctx *ctx)
 		crypto_zeroize(mb->mgr, imb_get_mb_mgr_size());
 		free(mb->mgr);
 	}
+	private_image_unmap(&mb->image);
 	crypto_zeroize(mb, sizeof(*mb));
 	free(mb);
 }
@@ -354,6 +365,7 @@ ctx_new(struct reason *why)
 		ctx_free(&mb->ctx);
 		return NULL;
 	}
+	private_image_map(&mb->image, (const void *)mb->mgr->gcm128_enc); /* or do without */
 	for (unsigned int i = 0; i < crypto_suites_count; i++)
 		set_suite(mb, i);
 	return &mb->ctx;

@@ -193,13 +193,21 @@ find_aead(const char *name, const struct crypto_request *request, struct reason 
 }
 
 /*
- * The kernel truncates hmac(sha256) to 96 bits where nobody says how far: a draft's way, which
- * RFC 4868 replaced by 128.
+ * Where nobody says how far, the kernel truncates hmac(sha256) to 96 bits: a draft's way, which
+ * RFC 4868 replaced.
  */
-static uint32_t
-icv_bits(const struct crypto_request *request)
+static int
+check_icv(const char *name, uint32_t bits, uint32_t expected, struct reason *why)
 {
-	return request->auth_icv_bits ? request->auth_icv_bits : 96;
+	if (bits == expected)
+		return 0;
+	if (bits == 0)
+		return reason_set(
+			why, EINVAL,
+			"no ICV length for %s, which means 96 bits: expected %u (RFC 4868)", name,
+			expected);
+	return reason_set(why, EINVAL, "bad ICV length: %u bits for %s, expected %u (RFC 4868)",
+			  bits, name, expected);
 }
 
 static int
@@ -210,11 +218,7 @@ check_auth(const char *name, const struct crypto_suite *suite, const struct cryp
 		return reason_set(why, ENOSYS, "unknown algorithm: %s", name);
 	if (request->auth_key_bits != suite->auth_key_len * 8U)
 		return bad_key_length(name, request->auth_key_bits, "32", why);
-	if (icv_bits(request) != suite->icv_len * 8U)
-		return reason_set(why, EINVAL,
-				  "bad ICV length: %u bits for %s, expected %u (RFC 4868)",
-				  icv_bits(request), name, suite->icv_len * 8U);
-	return 0;
+	return check_icv(name, request->auth_icv_bits, suite->icv_len * 8U, why);
 }
 
 /* RFC 8221 section 4, and for a NULL cipher RFC 4303 section 3.2, want integrity always. */

@@ -111,7 +111,7 @@ static const struct {
 	/* No truncation said: the kernel's is 96 bits. */
 	{{.cipher = "cbc(aes)", .cipher_key_bits = 128, .auth = "sha256", .auth_key_bits = 256},
 	 EINVAL,
-	 "bad ICV length: 96 bits for hmac(sha256), expected 128 (RFC 4868)"},
+	 "no ICV length for hmac(sha256), which means 96 bits: expected 128 (RFC 4868)"},
 	{{.cipher = "cbc(aes)",
 	  .cipher_key_bits = 128,
 	  .auth = "hmac(sha1)",
