@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Makes the SA as workers see it from what the control side says (and undoes it): the ready-made
- * outer header, the anti-replay window, the expanded key. Window and key stand behind the SA in
- * its place of the arena, unless they are larger than what the places were made for.
+ * outer header, the anti-replay window, the expanded key. Both stand behind the SA in its place of
+ * the arena; only a window larger than the places were made for has memory of its own.
  */
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -106,21 +106,12 @@ attach_window(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa
 	return 0;
 }
 
-static int
-attach_key(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
+static void
+attach_key(struct sad *sad, struct sa *sa, const struct sa_params *p)
 {
-	size_t size = crypto_key_size(sad->config.crypto, p->suite);
-
 	sa->key = (uint8_t *)sa + sad->stride - sad->key_room;
-	if (size > sad->key_room) {
-		if (memory_map(&slot->own_key, size) != 0)
-			return -ENOMEM;
-		sad->own_bytes += slot->own_key.size;
-		sa->key = slot->own_key.base;
-	}
 	crypto_key_expand(sad->config.crypto, p->suite, p->key,
 			  crypto_suites[p->suite].auth_key_len ? p->auth_key : NULL, sa->key);
-	return 0;
 }
 
 static void
@@ -183,10 +174,10 @@ sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
 {
 	struct sa *sa = arena_sa(sad, slot->control.index);
 
-	if (attach_window(sad, slot, sa, p) != 0 || attach_key(sad, slot, sa, p) != 0) {
-		sa_clear(sad, slot);
-		return reason_set(why, ENOMEM, "no memory for the window or the key of the SA");
-	}
+	if (attach_window(sad, slot, sa, p) != 0)
+		return reason_set(why, ENOMEM, "no memory for a replay window of %u",
+				  p->replay_window);
+	attach_key(sad, sa, p);
 	fill_lines(sa, slot, p, state);
 	fill_window(sad, sa, p, &state->print);
 	atomic_init(&sa->owner, slot->control.index % sad->config.workers);
@@ -200,11 +191,6 @@ sa_clear(struct sad *sad, struct slot *slot)
 {
 	struct sa *sa = arena_sa(sad, slot->control.index);
 
-	if (slot->own_key.base) {
-		crypto_zeroize(slot->own_key.base, slot->own_key.size);
-		sad->own_bytes -= slot->own_key.size;
-		memory_unmap(&slot->own_key);
-	}
 	if (slot->own_window) {
 		sad->own_bytes -= replay_size(slot->own_window->window);
 		free(slot->own_window);

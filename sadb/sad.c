@@ -19,15 +19,13 @@ lines(size_t bytes)
 
 /* ---- the database itself ---- */
 
-/* Room for the largest expanded AEAD key: what fits none of them gets memory of its own. */
+/* The largest expanded key of this backend. */
 static uint32_t
 key_room(struct crypto_ctx *crypto)
 {
 	size_t room = 0, size;
 
 	for (unsigned int i = 0; i < crypto_suites_count; i++) {
-		if (crypto_suites[i].kind == CRYPTO_CBC_HMAC)
-			continue;
 		size = lines(crypto_key_size(crypto, i));
 		if (size > room)
 			room = size;

@@ -33,8 +33,7 @@ struct slot {
 	uint32_t generation;   /* how often the place was given out */
 	uint64_t larval_until; /* wall-clock seconds */
 	struct key_print print;
-	struct memory own_key; /* where the arena's room is too small */
-	struct replay *own_window;
+	struct replay *own_window; /* where the arena's room is too small */
 };
 
 /* What one worker counted of one SA: written by that worker, read by the control thread. */
@@ -61,7 +60,7 @@ struct sad {
 	struct slot *slots;
 	STAILQ_HEAD(, slot) free;   /* first freed, first used */
 	uint32_t count, high_water; /* SAs now; places ever used */
-	uint64_t own_bytes;         /* windows and keys outside the arena */
+	uint64_t own_bytes;         /* windows outside the arena */
 	uint32_t spi_turn;          /* where the next search for an SPI begins */
 	struct index index;
 	struct tombstones tombstones;

@@ -1,0 +1,681 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The SAD: adding, finding, changing and deleting SAs, SPIs, lifetimes, counters. */
+#include <time.h>
+
+#include "sad_env.h"
+
+/* ---- adding, finding, deleting ---- */
+
+static void
+an_added_sa_is_found_by_workers_and_by_identity(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa *sa = env_add(&e, &p);
+	enum sad_miss miss;
+
+	assert_ptr_equal(env_lookup(&e, 0x1000, HERE, &miss), sa);
+	assert_int_equal(miss, SAD_HIT);
+	assert_int_equal(sad_count(e.sad), 1);
+	assert_int_equal(sa->icv_len, 16);
+	assert_int_equal(sa->flags & SA_REPLAY, SA_REPLAY);
+	assert_int_equal(sa->replay->window, REPLAY_WINDOW_DEFAULT);
+	env_free(&e);
+}
+
+static void
+a_deleted_sa_is_not_found_any_more(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	enum sad_miss miss;
+
+	env_add(&e, &p);
+	env_delete(&e, &p);
+	assert_null(env_lookup(&e, 0x1000, HERE, &miss));
+	assert_int_equal(miss, SAD_NO_SA);
+	assert_null(sad_find(e.sad, &p.id));
+	assert_int_equal(sad_delete(e.sad, &p.id, &e.why), -ESRCH);
+	assert_int_equal(sad_count(e.sad), 0);
+	env_free(&e);
+}
+
+static void
+a_miss_says_why(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params in = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa_params out = sa_params(HERE, THERE, 0x2000, 2);
+	union ip_addr here = addr4(HERE);
+	enum sad_miss miss;
+
+	out.flags = SA_OUT_ONLY;
+	env_add(&e, &in);
+	env_add(&e, &out);
+	assert_null(env_lookup(&e, 0x3000, HERE, &miss));
+	assert_int_equal(miss, SAD_NO_SA);
+	assert_null(env_lookup(&e, 0x1000, THERE, &miss));
+	assert_int_equal(miss, SAD_MISMATCH);
+	assert_null(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V6, false, &miss));
+	assert_int_equal(miss, SAD_MISMATCH);
+	assert_null(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V4, true, &miss));
+	assert_int_equal(miss, SAD_MISMATCH);
+	assert_null(env_lookup(&e, 0x2000, THERE, &miss));
+	assert_int_equal(miss, SAD_OUT_ONLY);
+	assert_null(env_lookup(&e, 0, HERE, &miss));
+	assert_int_equal(miss, SAD_NO_SA);
+	env_free(&e);
+}
+
+static void
+sas_with_equal_spis_are_told_apart(void **state)
+{
+	struct env e = env_new(64);
+	struct sa *sa[32];
+
+	for (uint32_t i = 0; i < 32; i++) {
+		struct sa_params p = sa_params(THERE, HERE + 16 + i, 0x1000, i);
+
+		sa[i] = env_add(&e, &p);
+	}
+	for (uint32_t i = 0; i < 32; i++)
+		assert_ptr_equal(env_lookup(&e, 0x1000, HERE + 16 + i, NULL), sa[i]);
+	for (uint32_t i = 0; i < 32; i += 2) {
+		struct sa_params p = sa_params(THERE, HERE + 16 + i, 0x1000, i);
+
+		env_delete(&e, &p);
+	}
+	for (uint32_t i = 0; i < 32; i++)
+		assert_ptr_equal(env_lookup(&e, 0x1000, HERE + 16 + i, NULL), i % 2 ? sa[i] : NULL);
+	env_free(&e);
+}
+
+static void
+an_identity_exists_once_and_the_mark_is_part_of_it(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q = p;
+
+	env_add(&e, &p);
+	q.key[0] ^= 1;
+	assert_int_equal(sad_add(e.sad, &q, &e.why), -EEXIST);
+	assert_memory_equal(sad_find(e.sad, &p.id)->params.key, p.key, sizeof(p.key));
+	q.id.mark = 5;
+	q.id.mark_mask = 0xff;
+	env_add(&e, &q);
+	assert_ptr_not_equal(sad_find(e.sad, &p.id), sad_find(e.sad, &q.id));
+	env_free(&e);
+}
+
+static void
+refused(struct env *e, const struct sa_params *p, const char *word)
+{
+	e->why.text[0] = 0;
+	assert_int_equal(sad_add(e->sad, p, &e->why), -EINVAL);
+	if (!strstr(e->why.text, word))
+		fail_msg("\"%s\" does not say \"%s\"", e->why.text, word);
+	assert_int_equal(sad_count(e->sad), 0);
+}
+
+static void
+what_cannot_be_is_refused_with_a_reason(void **state)
+{
+	struct env e = env_new(16);
+	const struct sa_params good = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa_params p;
+
+	p = good, p.id.spi = 0, refused(&e, &p, "SPI");
+	p = good, p.id.spi = RTE_BE32(255), refused(&e, &p, "SPI");
+	p = good, p.id.proto = IPPROTO_AH, refused(&e, &p, "protocol");
+	p = good, p.id.family = 0, refused(&e, &p, "family");
+	p = good, p.mode = 4, refused(&e, &p, "mode");
+	p = good, p.flags = SA_IN_ONLY | SA_OUT_ONLY, refused(&e, &p, "inbound only");
+	p = good, p.suite = 200, refused(&e, &p, "algorithm");
+	p = good, p.replay_window = 65537, refused(&e, &p, "replay window");
+	p = good, p.flags = SA_ESN, p.replay_window = 0, refused(&e, &p, "ESN");
+	p = good, p.out_seq = UINT64_C(1) << 32, refused(&e, &p, "sequence number");
+	env_free(&e);
+}
+
+static void
+a_full_sad_refuses_and_takes_again_after_a_deletion(void **state)
+{
+	struct env e = env_new(8);
+	struct sa_params p;
+
+	for (uint32_t i = 0; i < 8; i++) {
+		p = sa_params(THERE, HERE, 0x1000 + i, i);
+		env_add(&e, &p);
+	}
+	p = sa_params(THERE, HERE, 0x2000, 99);
+	assert_int_equal(sad_add(e.sad, &p, &e.why), -ENOSPC);
+	for (uint32_t round = 0; round < 500; round++) {
+		struct sa_params old = sa_params(THERE, HERE, 0x1000 + round % 8, round % 8);
+
+		env_delete(&e, &old);
+		env_add(&e, &old);
+	}
+	assert_int_equal(sad_count(e.sad), 8);
+	env_free(&e);
+}
+
+static void
+flushing_leaves_nothing(void **state)
+{
+	struct env e = env_new(64);
+	uint32_t cursor = 0;
+
+	for (uint32_t i = 0; i < 50; i++) {
+		struct sa_params p = sa_params(THERE, HERE, 0x1000 + i, i);
+
+		env_add(&e, &p);
+	}
+	assert_int_equal(sad_flush(e.sad, IPPROTO_AH), 0);
+	assert_int_equal(sad_flush(e.sad, IPPROTO_ESP), 50);
+	assert_null(sad_next(e.sad, &cursor));
+	assert_null(env_lookup(&e, 0x1000, HERE, NULL));
+	env_free(&e);
+}
+
+static void
+iteration_survives_deletions(void **state)
+{
+	struct env e = env_new(64);
+	uint32_t cursor = 0, seen = 0;
+	struct sa_control *c;
+
+	for (uint32_t i = 0; i < 50; i++) {
+		struct sa_params p = sa_params(THERE, HERE, 0x1000 + i, i);
+
+		env_add(&e, &p);
+	}
+	while ((c = sad_next(e.sad, &cursor)) != NULL) {
+		struct sa_id id = c->params.id;
+
+		assert_int_equal(sad_delete(e.sad, &id, &e.why), 0);
+		seen++;
+	}
+	assert_int_equal(seen, 50);
+	env_free(&e);
+}
+
+static void
+keys_are_overwritten_after_the_grace_period_and_not_before(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa *sa = env_add(&e, &p);
+	struct sa_control *c = sad_find(e.sad, &p.id);
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(e.reclaim);
+	size_t size = crypto_key_size(e.crypto, p.suite);
+	const uint8_t *key = sa->key;
+	uint8_t zero[64] = {0};
+
+	rte_rcu_qsbr_thread_register(qsbr, 0);
+	rte_rcu_qsbr_thread_online(qsbr, 0);
+	env_delete(&e, &p);
+	assert_int_equal(reclaim_poll(e.reclaim), 1);
+	assert_memory_not_equal(key, zero, sizeof(zero));
+	assert_memory_equal(c->params.key, p.key, sizeof(p.key));
+	rte_rcu_qsbr_quiescent(qsbr, 0);
+	assert_int_equal(reclaim_poll(e.reclaim), 0);
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(key[i], 0);
+	assert_memory_equal(c->params.key, zero, sizeof(c->params.key));
+	assert_int_equal(sa->salt, 0);
+	rte_rcu_qsbr_thread_offline(qsbr, 0);
+	rte_rcu_qsbr_thread_unregister(qsbr, 0);
+	env_free(&e);
+}
+
+static void
+a_retired_sa_gives_no_number_and_accepts_none(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa *sa = env_add(&e, &p);
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(e.reclaim);
+	uint64_t first;
+
+	rte_rcu_qsbr_thread_register(qsbr, 0);
+	rte_rcu_qsbr_thread_online(qsbr, 0);
+	assert_int_equal(sa_seq_reserve(sa, 3, &first), 3);
+	assert_true(replay_claim(sa->replay, 1));
+	env_delete(&e, &p);
+	assert_int_equal(sa_seq_reserve(sa, 1, &first), 0);
+	assert_false(replay_claim(sa->replay, 2));
+	rte_rcu_qsbr_thread_offline(qsbr, 0);
+	rte_rcu_qsbr_thread_unregister(qsbr, 0);
+	env_free(&e);
+}
+
+/* ---- the outer header ---- */
+
+static void
+the_outer_header_is_ready_made(void **state)
+{
+	static const uint8_t v4_udp[] = {
+		0x45, 0, 0,    0,    0,    0,    0, 0, 64, 17, 0,    0,    10,   0,    0, 1, 10, 0,
+		0,    2, 0x11, 0x94, 0x22, 0x33, 0, 0, 0,  0,  0x12, 0x34, 0x56, 0x78, 0, 0, 0,  0};
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x12345678, 1);
+	struct sa *sa;
+
+	p.flags = SA_ENCAP_UDP;
+	p.encap_sport = RTE_BE16(4500);
+	p.encap_dport = RTE_BE16(0x2233);
+	sa = env_add(&e, &p);
+	assert_int_equal(sa->outer_len, sizeof(v4_udp));
+	assert_memory_equal(sa->outer, v4_udp, sizeof(v4_udp));
+	assert_int_equal(sa->mtu_overhead, 36 + 8 + 2 + 3 + 16);
+	p.encap_dport = RTE_BE16(0x4455);
+	assert_int_equal(sad_update(e.sad, &p, &e.why), 0);
+	assert_int_equal(sa->outer[22], 0x44);
+
+	p = sa_params(HERE, THERE, 0x1001, 2);
+	p.id.family = FAMILY_V6;
+	sa = env_add(&e, &p);
+	assert_int_equal(sa->outer_len, 48);
+	assert_int_equal(sa->outer[0], 0x60);
+	assert_int_equal(sa->outer[6], IPPROTO_ESP);
+	assert_memory_equal(sa->outer + 24, &p.id.dst, 16);
+	env_free(&e);
+}
+
+/* ---- SPIs ---- */
+
+static rte_be32_t
+alloc(struct env *e, uint32_t seq, uint32_t min, uint32_t max)
+{
+	struct sa_params p = sa_params(THERE, HERE, 0, 0);
+	rte_be32_t spi = 0;
+
+	p.seq = seq;
+	if (sad_alloc_spi(e->sad, &p, min, max, 30, &spi, &e->why) != 0)
+		return 0;
+	return spi;
+}
+
+static void
+allocated_spis_lie_in_their_range_and_differ(void **state)
+{
+	const uint32_t ranges[][2] = {{0xc0000000, 0xcfffffff},
+				      {0x1000, 0xffffffff},
+				      {0x100, 0xffff},
+				      {0xfffffff0, 0xffffffff}};
+	struct env e = env_new(256);
+
+	for (int r = 0; r < 4; r++) {
+		rte_be32_t got[16];
+
+		for (int i = 0; i < 16; i++) {
+			got[i] = alloc(&e, 0, ranges[r][0], ranges[r][1]);
+			assert_in_range(rte_be_to_cpu_32(got[i]), ranges[r][0], ranges[r][1]);
+			for (int k = 0; k < i; k++)
+				assert_int_not_equal(got[i], got[k]);
+		}
+	}
+	assert_int_equal(alloc(&e, 0, 0xfffffff0, 0xffffffff), 0); /* all 16 are taken */
+	assert_int_equal(sad_count(e.sad), 64);
+	env_free(&e);
+}
+
+static void
+a_completed_larval_sa_is_found_in_the_place_that_its_spi_names(void **state)
+{
+	struct env e = env_new(1000);
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct sa_params p = sa_params(THERE, HERE, 0, i);
+		struct sa *sa;
+
+		p.id.spi = alloc(&e, 0, 0xc0000000, 0xcfffffff);
+		assert_null(env_lookup(&e, rte_be_to_cpu_32(p.id.spi), HERE, NULL));
+		assert_int_equal(sad_find(e.sad, &p.id)->state, SA_LARVAL);
+		assert_int_equal((i & 1 ? sad_update : sad_add)(e.sad, &p, &e.why), 0);
+		sa = env_lookup(&e, rte_be_to_cpu_32(p.id.spi), HERE, NULL);
+		assert_non_null(sa);
+		assert_int_equal(rte_be_to_cpu_32(p.id.spi) & 0x7ff, sa->index);
+	}
+	assert_int_equal(sad_count(e.sad), 1000);
+	env_free(&e);
+}
+
+static void
+a_freed_spi_is_not_given_out_again_at_once(void **state)
+{
+	struct env e = env_new(16);
+	rte_be32_t last[100];
+
+	for (int i = 0; i < 100; i++) {
+		struct sa_id id = {.family = FAMILY_V4, .proto = IPPROTO_ESP, .dst = addr4(HERE)};
+
+		id.spi = last[i] = alloc(&e, 0, 0xc0000000, 0xcfffffff);
+		for (int k = 0; k < i; k++)
+			assert_int_not_equal(last[i], last[k]);
+		assert_int_equal(sad_delete(e.sad, &id, &e.why), 0);
+	}
+	env_free(&e);
+}
+
+static void
+a_repeated_request_gets_the_same_spi(void **state)
+{
+	struct env e = env_new(16);
+	rte_be32_t spi = alloc(&e, 77, 0xc0000000, 0xcfffffff);
+
+	assert_int_equal(alloc(&e, 77, 0xc0000000, 0xcfffffff), spi);
+	assert_int_not_equal(alloc(&e, 78, 0xc0000000, 0xcfffffff), spi);
+	assert_int_equal(sad_count(e.sad), 2);
+	env_free(&e);
+}
+
+static void
+reserved_spis_are_not_allocated(void **state)
+{
+	struct env e = env_new(16);
+
+	assert_int_equal(alloc(&e, 0, 1, 255), 0);
+	assert_int_equal(alloc(&e, 0, 0, 256), RTE_BE32(256));
+	env_free(&e);
+}
+
+static void
+a_larval_sa_times_out(void **state)
+{
+	struct env e = env_new(16);
+	rte_be32_t spi = alloc(&e, 0, 0xc0000000, 0xcfffffff);
+	struct sa_id id = {.family = FAMILY_V4, .proto = IPPROTO_ESP, .dst = addr4(HERE)};
+	uint64_t now = (uint64_t)time(NULL);
+
+	id.spi = spi;
+	sad_tick(e.sad, now + 28);
+	assert_non_null(sad_find(e.sad, &id));
+	sad_tick(e.sad, now + 31);
+	assert_null(sad_find(e.sad, &id));
+	assert_int_equal(sad_count(e.sad), 0);
+	env_free(&e);
+}
+
+static void
+an_sa_chosen_by_hand_with_the_spi_of_another_place_is_found(void **state)
+{
+	struct env e = env_new(16);
+	struct sa *sa[8];
+
+	/* Places are given out from 0: each SPI names the place of another SA, or none. */
+	for (uint32_t i = 0; i < 8; i++) {
+		struct sa_params p = sa_params(THERE, HERE, 0x1000 + 7 - i, i);
+
+		sa[i] = env_add(&e, &p);
+	}
+	for (uint32_t i = 0; i < 8; i++)
+		assert_ptr_equal(env_lookup(&e, 0x1000 + 7 - i, HERE, NULL), sa[i]);
+	env_free(&e);
+}
+
+/* ---- outbound ---- */
+
+static struct sa *
+outbound(struct env *e, uint32_t src, uint32_t dst, uint32_t spi, uint32_t reqid)
+{
+	union ip_addr s = addr4(src), d = addr4(dst);
+
+	return sad_find_outbound(e->sad, &s, &d, FAMILY_V4, rte_cpu_to_be_32(spi), reqid, 0,
+				 SA_MODE_TUNNEL);
+}
+
+static void
+a_template_finds_the_newest_sa_that_fits(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1),
+			 q = sa_params(HERE, THERE, 0x1001, 2);
+	struct sa_params in = sa_params(HERE, THERE, 0x1002, 3);
+	struct sa *old = env_add(&e, &p), *new = env_add(&e, &q);
+
+	in.flags = SA_IN_ONLY;
+	env_add(&e, &in);
+	assert_ptr_equal(outbound(&e, HERE, THERE, 0, 7), new);
+	assert_ptr_equal(outbound(&e, HERE, THERE, 0, 0), new);
+	assert_ptr_equal(outbound(&e, 0, 0, 0, 7), new);
+	assert_ptr_equal(outbound(&e, HERE, THERE, 0x1000, 7), old);
+	assert_null(outbound(&e, HERE, THERE, 0x1002, 7));
+	assert_null(outbound(&e, HERE, THERE, 0, 8));
+	assert_null(outbound(&e, THERE, HERE, 0, 7));
+	assert_null(outbound(&e, THERE + 1, THERE, 0, 7));
+	env_delete(&e, &q);
+	assert_ptr_equal(outbound(&e, HERE, THERE, 0, 7), old);
+	env_delete(&e, &p);
+	assert_null(outbound(&e, HERE, THERE, 0, 7));
+	env_free(&e);
+}
+
+/* ---- changing a live SA ---- */
+
+static void
+an_update_changes_lifetimes_and_refuses_other_keys(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+
+	env_add(&e, &p);
+	p.limits.hard_bytes = 12345;
+	assert_int_equal(sad_update(e.sad, &p, &e.why), 0);
+	assert_int_equal(sad_find(e.sad, &p.id)->params.limits.hard_bytes, 12345);
+	p.key[3] ^= 1;
+	assert_int_equal(sad_update(e.sad, &p, &e.why), -EINVAL);
+	p.id.spi = RTE_BE32(0x1001);
+	assert_int_equal(sad_update(e.sad, &p, &e.why), -ESRCH);
+	env_free(&e);
+}
+
+/* ---- counters, lifetimes, observers ---- */
+
+struct events {
+	int added, removed, soft, hard;
+	struct sad_observer observer;
+};
+
+static void
+on_changed(void *ctx, struct sa_control *c, bool added)
+{
+	struct events *ev = ctx;
+
+	assert_non_null(c->sa);
+	*(added ? &ev->added : &ev->removed) += 1;
+}
+
+static void
+on_expire(void *ctx, struct sa_control *c, bool hard)
+{
+	struct events *ev = ctx;
+
+	*(hard ? &ev->hard : &ev->soft) += 1;
+}
+
+static void
+observe(struct env *e, struct events *ev)
+{
+	*ev = (struct events){.observer = {ev, on_changed, on_expire, NULL}};
+	sad_observe(e->sad, &ev->observer);
+}
+
+static void
+counters_are_the_sum_over_workers_and_start_at_zero(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+
+	for (int round = 0; round < 3; round++) {
+		struct sa *sa = env_add(&e, &p);
+		struct sa_usage u = sad_usage(e.sad, sa->control);
+
+		assert_int_equal(u.packets | u.bytes | u.first_used | u.last_used, 0);
+		assert_int_equal(u.replay_drops | u.auth_drops, 0);
+		sad_charge(e.sad, 0, sa, 100, 5000);
+		sad_charge(e.sad, 1, sa, 50, 4000);
+		sad_charge(e.sad, 1, sa, 7, 6000);
+		sad_blame(e.sad, 0, sa, SAD_FAULT_REPLAY);
+		sad_blame(e.sad, 1, sa, SAD_FAULT_AUTH);
+		sad_blame(e.sad, 1, sa, SAD_FAULT_AUTH);
+		u = sad_usage(e.sad, sa->control);
+		assert_int_equal(u.packets, 3);
+		assert_int_equal(u.bytes, 157);
+		assert_int_equal(u.first_used, 4000);
+		assert_int_equal(u.last_used, 6000);
+		assert_int_equal(u.replay_drops, 1);
+		assert_int_equal(u.auth_drops, 2);
+		env_delete(&e, &p);
+		reclaim_poll(e.reclaim);
+	}
+	env_free(&e);
+}
+
+static void
+a_soft_limit_is_told_once_and_a_hard_one_deletes(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct events ev;
+	struct sa *sa;
+
+	observe(&e, &ev);
+	p.limits.soft_bytes = 100;
+	p.limits.hard_bytes = 200;
+	sa = env_add(&e, &p);
+	assert_int_equal(ev.added, 1);
+	sad_charge(e.sad, 0, sa, 99, 1);
+	sad_tick(e.sad, 1);
+	assert_int_equal(ev.soft, 0);
+	sad_charge(e.sad, 1, sa, 1, 1);
+	sad_tick(e.sad, 1);
+	sad_tick(e.sad, 1);
+	assert_int_equal(ev.soft, 1);
+	assert_int_equal(ev.hard, 0);
+	sad_charge(e.sad, 1, sa, 100, 1);
+	sad_tick(e.sad, 1);
+	assert_int_equal(ev.hard, 1);
+	assert_int_equal(ev.removed, 1);
+	assert_null(sad_find(e.sad, &p.id));
+	assert_null(env_lookup(&e, 0x1000, HERE, NULL));
+	env_free(&e);
+}
+
+static void
+limits_in_packets_and_seconds_expire_too(void **state)
+{
+	struct env e = env_new(16);
+	uint64_t now = (uint64_t)time(NULL);
+	struct sa_params packets = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa_params added = sa_params(THERE, HERE, 0x1001, 2);
+	struct sa_params used = sa_params(THERE, HERE, 0x1002, 3);
+	struct events ev;
+
+	observe(&e, &ev);
+	packets.limits.hard_packets = 2;
+	added.limits.soft_add_seconds = 10;
+	added.limits.hard_add_seconds = 20;
+	used.limits.hard_use_seconds = 100;
+	used.limits.hard_bytes = used.limits.hard_packets = UINT64_MAX;
+	for (int i = 0; i < 2; i++)
+		sad_charge(e.sad, 0,
+			   i == 0 ? env_add(&e, &packets) : sad_find(e.sad, &packets.id)->sa, 1,
+			   now);
+	env_add(&e, &added);
+	sad_charge(e.sad, 0, env_add(&e, &used), 1, now);
+	sad_tick(e.sad, now + 5);
+	assert_null(sad_find(e.sad, &packets.id));
+	assert_int_equal(ev.soft, 0);
+	sad_tick(e.sad, now + 12);
+	assert_int_equal(ev.soft, 1);
+	sad_tick(e.sad, now + 22);
+	assert_null(sad_find(e.sad, &added.id));
+	assert_non_null(sad_find(e.sad, &used.id));
+	sad_tick(e.sad, now + 100);
+	assert_null(sad_find(e.sad, &used.id));
+	assert_int_equal(ev.hard, 3);
+	env_free(&e);
+}
+
+/* ---- sequence numbers ---- */
+
+static void
+numbers_end_before_the_counter_wraps(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
+	struct sa_params esn = sa_params(HERE, THERE, 0x1001, 2);
+	struct sa *sa;
+	uint64_t first;
+
+	p.out_seq = UINT32_MAX - 5;
+	sa = env_add(&e, &p);
+	assert_int_equal(sa_seq_reserve(sa, 3, &first), 3);
+	assert_int_equal(first, UINT32_MAX - 4);
+	assert_int_equal(sa_seq_reserve(sa, 64, &first), 2);
+	assert_int_equal(first, UINT32_MAX - 1);
+	assert_int_equal(sa_seq_reserve(sa, 1, &first), 0);
+
+	esn.flags = SA_ESN;
+	esn.out_seq = UINT64_MAX - (UINT64_C(1) << 20) - 3;
+	sa = env_add(&e, &esn);
+	assert_int_equal(sa_seq_reserve(sa, 64, &first), 3);
+	assert_int_equal(sa_seq_reserve(sa, 64, &first), 0);
+	env_free(&e);
+}
+
+static void
+sequences_are_reported_as_the_kernel_does(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa *sa = env_add(&e, &p);
+	uint64_t out, in, first;
+	uint32_t bitmap[2];
+
+	sa_seq_reserve(sa, 10, &first);
+	replay_claim(sa->replay, 1);
+	replay_claim(sa->replay, 3);
+	sad_sequences(e.sad, sa->control, &out, &in, bitmap, 2);
+	assert_int_equal(out, 10);
+	assert_int_equal(in, 3);
+	assert_int_equal(bitmap[0], 0x5);
+	assert_int_equal(bitmap[1], 0);
+	env_free(&e);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_added_sa_is_found_by_workers_and_by_identity),
+		cmocka_unit_test(a_deleted_sa_is_not_found_any_more),
+		cmocka_unit_test(a_miss_says_why),
+		cmocka_unit_test(sas_with_equal_spis_are_told_apart),
+		cmocka_unit_test(an_identity_exists_once_and_the_mark_is_part_of_it),
+		cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
+		cmocka_unit_test(a_full_sad_refuses_and_takes_again_after_a_deletion),
+		cmocka_unit_test(flushing_leaves_nothing),
+		cmocka_unit_test(iteration_survives_deletions),
+		cmocka_unit_test(keys_are_overwritten_after_the_grace_period_and_not_before),
+		cmocka_unit_test(a_retired_sa_gives_no_number_and_accepts_none),
+		cmocka_unit_test(the_outer_header_is_ready_made),
+		cmocka_unit_test(allocated_spis_lie_in_their_range_and_differ),
+		cmocka_unit_test(a_completed_larval_sa_is_found_in_the_place_that_its_spi_names),
+		cmocka_unit_test(a_freed_spi_is_not_given_out_again_at_once),
+		cmocka_unit_test(a_repeated_request_gets_the_same_spi),
+		cmocka_unit_test(reserved_spis_are_not_allocated),
+		cmocka_unit_test(a_larval_sa_times_out),
+		cmocka_unit_test(an_sa_chosen_by_hand_with_the_spi_of_another_place_is_found),
+		cmocka_unit_test(a_template_finds_the_newest_sa_that_fits),
+		cmocka_unit_test(an_update_changes_lifetimes_and_refuses_other_keys),
+		cmocka_unit_test(counters_are_the_sum_over_workers_and_start_at_zero),
+		cmocka_unit_test(a_soft_limit_is_told_once_and_a_hard_one_deletes),
+		cmocka_unit_test(limits_in_packets_and_seconds_expire_too),
+		cmocka_unit_test(numbers_end_before_the_counter_wraps),
+		cmocka_unit_test(sequences_are_reported_as_the_kernel_does),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
