@@ -4,7 +4,6 @@ The peer's side of ESP: scapy's IPsec layer (over python3-cryptography) is the s
 packet that the engine makes or takes. What scapy lacks, the high sequence half under HMAC, is added.
 """
 
-import functools
 import secrets
 import struct
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.ipsec import ESP, SecurityAssociation, _ESPPlain
+from scapy.layers.ipsec import ESP, IPSecIntegrityError, SecurityAssociation, _ESPPlain
 from scapy.packet import Raw
 
 
@@ -54,12 +53,21 @@ class WithHighHalf:
     """A scapy integrity algorithm that puts the high sequence half under the ICV (RFC 4303 2.2.1)."""
 
     def __init__(self, algorithm, high):
-        self.algorithm = algorithm
-        self.sign = functools.partial(algorithm.sign, esn_en=True, esn=high)
-        self.verify = functools.partial(algorithm.verify, esn_en=True, esn=high)
+        self.algorithm, self.high = algorithm, struct.pack("!I", high)
+        self.name, self.icv_size = algorithm.name, algorithm.icv_size
 
-    def __getattr__(self, name):
-        return getattr(self.algorithm, name)
+    def icv(self, esp, key):
+        mac = self.algorithm.new_mac(key)
+        mac.update(bytes(esp) + self.high)
+        return mac.finalize()[:self.icv_size]
+
+    def sign(self, packet, key):
+        packet[ESP].data += self.icv(packet[ESP], key)
+
+    def verify(self, esp, key):
+        signed = ESP(spi=esp.spi, seq=esp.seq, data=esp.data[:-self.icv_size])
+        if self.icv(signed, key) != esp.data[-self.icv_size:]:
+            raise IPSecIntegrityError("wrong ICV")
 
 
 class Peer:

@@ -80,8 +80,7 @@ def test_C21_one_packet_on_both_workers_at_once_is_delivered_once(gateway):
     assert gateway.lan.take() == []
 
 
-def test_both_workers_worked(gateway):
+def test_each_queue_has_its_worker(gateway):
     workers = gateway.engine.ctl("worker", "show")["worker"]
-    assert len(workers) == 2
     queues = gateway.engine.port("lan")["rx_queues"]
-    assert sum(w["received"] > 0 for w in workers) == queues
+    assert sum(w["received"] >= PACKETS // 8 for w in workers) == queues

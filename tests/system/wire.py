@@ -7,7 +7,6 @@ import struct
 import time
 
 from scapy.layers.l2 import Dot1Q, Ether
-from scapy.packet import Raw
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
@@ -94,5 +93,5 @@ class Wire:
 
 
 def payload_is(data):
-    """A match: the packet ends in these bytes, in clear text."""
-    return lambda packet: bytes(packet[Raw].load if Raw in packet else b"").endswith(data)
+    """A match: the frame ends in these bytes, in clear text."""
+    return lambda packet: packet.original.endswith(data)
