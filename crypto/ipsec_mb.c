@@ -359,9 +359,9 @@ ctx_new(struct reason *why)
 	memset(mb, 0, sizeof(*mb));
 	mb->ctx.backend = &crypto_ipsec_mb_ops;
 	mb->mgr = manager_new();
-	if (!mb->mgr || imb_get_errno(mb->mgr)) {
+	if (!mb->mgr || mb->mgr->imb_errno) { /* not imb_get_errno(): it tells others' errors too */
 		reason_set(why, EIO, "ipsec-mb: %s",
-			   mb->mgr ? imb_get_strerror(imb_get_errno(mb->mgr)) : "out of memory");
+			   mb->mgr ? imb_get_strerror(mb->mgr->imb_errno) : "out of memory");
 		ctx_free(&mb->ctx);
 		return NULL;
 	}
