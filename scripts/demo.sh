@@ -41,6 +41,7 @@ folder=/run/sealane-demo
 netns=(sealane-host-a sealane-gw-a sealane-gw-b sealane-host-b)
 background=()
 
+# (In the background use ip netns exec itself: $! is then the command's.)
 in_netns() {
 	ip netns exec "sealane-$1" "${@:2}"
 }
@@ -92,16 +93,13 @@ gone() {
 	[[ ! -e /proc/$1 || $(awk '{ print $3 }' "/proc/$1/stat") == Z ]]
 }
 
+# Whatever runs in a namespace of ours was started here, be it engine, capture or iperf3.
 clean_up() {
-	local file
+	local name pids
 
-	ends ${background[@]+"${background[@]}"}
-	for file in "$folder"/*.pid; do
-		[[ -e $file ]] || continue
-		# The file may be older than the process that has this number now.
-		if [[ $(readlink "/proc/$(<"$file")/exe") == */sealaned ]]; then
-			ends "$(<"$file")"
-		fi
+	for name in "${netns[@]}"; do
+		read -ra pids < <(ip netns pids "$name" 2>/dev/null | tr '\n' ' ') || true
+		ends ${pids[@]+"${pids[@]}"}
 	done
 	netns_del "${netns[@]}"
 	rm -rf "$folder"
@@ -166,6 +164,7 @@ address_host() {
 }
 
 # start_engine SIDE CORE: a gateway is a configuration, a process, and addresses on what it makes.
+# (qdisc_bypass=0 costs a little, but captures on the interface then show what is sent, too.)
 start_engine() {
 	local name=gw-$1
 
@@ -178,13 +177,13 @@ start_engine() {
 		    device: net_af_packet0,iface=lan-port
 		    side: protected
 		  - name: wan
-		    device: net_af_packet1,iface=wan-port
+		    device: net_af_packet1,iface=wan-port,qdisc_bypass=0
 		    side: unprotected
 		sockets:
 		  xfrm: $folder/$name.xfrm
 		  show: $folder/$name.show
 	EOT
-	in_netns "$name" "$build/sealaned" -c "$folder/$name.yaml" >"$folder/$name.log" 2>&1 &
+	ip netns exec "sealane-$name" "$build/sealaned" -c "$folder/$name.yaml" >"$folder/$name.log" 2>&1 &
 	echo $! >"$folder/$name.pid"
 }
 
@@ -245,9 +244,9 @@ start_captures() {
 	local other='not (ip proto 50 or ip6 proto 50) and not arp and
 		not (ip6[6] == 58 and ip6[40] >= 133 and ip6[40] <= 137)'
 
-	in_netns gw-a dumpcap -q -i wan-port -c 400 -w "$folder/wire.pcap" 2>"$folder/capture" &
+	ip netns exec sealane-gw-a dumpcap -q -i wan-port -c 400 -w "$folder/wire.pcap" 2>"$folder/capture" &
 	background+=($!)
-	in_netns gw-a dumpcap -q -i wan-port -f "$other" -w "$folder/other.pcap" \
+	ip netns exec sealane-gw-a dumpcap -q -i wan-port -f "$other" -w "$folder/other.pcap" \
 		2>"$folder/capture-other" &
 	background+=($!)
 	until_true "the captures to start" grep -q File: "$folder/capture"
@@ -263,7 +262,7 @@ pings() {
 throughput() {
 	local server
 
-	in_netns host-b iperf3 -s -1 >"$folder/iperf-server" 2>&1 &
+	ip netns exec sealane-host-b iperf3 -s -1 --forceflush >"$folder/iperf-server" 2>&1 &
 	server=$!
 	background+=("$server")
 	until_true "iperf3 to listen" grep -q listening "$folder/iperf-server" || return
@@ -325,7 +324,7 @@ balanced() {
 
 # Nanoseconds that an engine's threads have run.
 runtime() {
-	cat /proc/"$(<"$folder/gw-$1.pid")"/task/*/schedstat | awk '{ t += $1 } END { print t }'
+	cat /proc/"$(<"$folder/gw-$1.pid")"/task/*/schedstat | awk '{ t += $1 } END { printf "%.0f", t }'
 }
 
 idle_use() {
