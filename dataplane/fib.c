@@ -109,9 +109,9 @@ group_find(const struct group_list *list, const struct nexthop *paths, unsigned 
 {
 	struct group *g;
 
-	LIST_FOREACH(g, list, link)
-	if (g->count == count && !memcmp(group_paths(g), paths, count * sizeof(*paths)))
-		return g;
+	for (g = LIST_FIRST(list); g; g = LIST_NEXT(g, link))
+		if (g->count == count && !memcmp(group_paths(g), paths, count * sizeof(*paths)))
+			return g;
 	return NULL;
 }
 
@@ -204,9 +204,9 @@ route_find(const struct fib *fib, uint16_t vrf, const struct fib_prefix *p, uint
 {
 	struct route *r;
 
-	LIST_FOREACH(r, routes_of(fib, vrf, p), link)
-	if (route_is_of(r, vrf, p) && r->metric == metric && r->permanent == permanent)
-		return r;
+	for (r = LIST_FIRST(routes_of(fib, vrf, p)); r; r = LIST_NEXT(r, link))
+		if (route_is_of(r, vrf, p) && r->metric == metric && r->permanent == permanent)
+			return r;
 	return NULL;
 }
 
@@ -216,11 +216,11 @@ route_active(const struct fib *fib, uint16_t vrf, const struct fib_prefix *p)
 {
 	struct route *r, *best = NULL;
 
-	LIST_FOREACH(r, routes_of(fib, vrf, p), link)
-	if (route_is_of(r, vrf, p) &&
-	    (!best || r->permanent > best->permanent ||
-	     (r->permanent == best->permanent && r->metric < best->metric)))
-		best = r;
+	for (r = LIST_FIRST(routes_of(fib, vrf, p)); r; r = LIST_NEXT(r, link))
+		if (route_is_of(r, vrf, p) &&
+		    (!best || r->permanent > best->permanent ||
+		     (r->permanent == best->permanent && r->metric < best->metric)))
+			best = r;
 	return best;
 }
 

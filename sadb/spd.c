@@ -359,7 +359,7 @@ spd_find(struct spd *spd, const struct spd_id *id, uint32_t index)
 
 /*
  * Workers lose all policies of a domain at once: were they to go one by one, a packet that a
- * policy protects could meet a bypass behind it.
+ * policy protects could meet a bypass behind it. Lookups under way begin again (`moves`).
  */
 unsigned int
 spd_flush(struct spd *spd)
@@ -369,8 +369,9 @@ spd_flush(struct spd *spd)
 	struct domain *d;
 	struct entry *e;
 
-	LIST_FOREACH(d, &spd->domains, link)
-	domain_withdraw(spd, d);
+	for (d = LIST_FIRST(&spd->domains); d; d = LIST_NEXT(d, link))
+		domain_withdraw(spd, d);
+	atomic_fetch_add_explicit(&spd->moves, 1, memory_order_release);
 	while ((e = slots_next(&spd->slots, &cursor)))
 		entry_unlink(spd, e);
 	while (!LIST_EMPTY(&spd->domains))

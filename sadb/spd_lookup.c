@@ -61,7 +61,7 @@ spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct
 	uint32_t moves, now = atomic_load_explicit(&spd->moves, memory_order_acquire);
 	struct entry *e;
 
-	/* A policy that moved in its chain meanwhile may have been missed in both of its places. */
+	/* What moved in its chain meanwhile may have been missed in both places (entry_move()). */
 	do {
 		moves = now;
 		e = search(spd, if_id, dir, flow);

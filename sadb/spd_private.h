@@ -81,7 +81,7 @@ struct spd {
 	alignas(64) struct chash policies;
 	struct chash groups;
 	uint64_t seed, src_factor, dst_factor; /* random */
-	_Atomic uint32_t moves; /* replacements that changed a policy's place in its chain */
+	_Atomic uint32_t moves; /* changes that a lookup under way must not straddle */
 
 	/* The control thread's. */
 	alignas(64) struct sad *sad;

@@ -6,50 +6,77 @@
  */
 #include "spd_private.h"
 
+/* What of a policy names its SA. */
+struct wanted {
+	const union ip_addr *src, *dst;
+	uint8_t family;
+	rte_be32_t spi;
+	uint32_t reqid;
+};
+
+/* In transport mode the hosts themselves are the endpoints, where the selector names them. */
+static struct wanted
+wanted_by(const struct entry *e)
+{
+	const struct spd_template *t = &e->policy.params.tmpl;
+	const struct selector *sel = &e->policy.params.id.sel;
+	unsigned int host = sel->family == FAMILY_V4 ? 32 : 128;
+	struct wanted w = {&t->src, &t->dst, t->family, t->spi, t->reqid};
+
+	if (t->mode == SA_MODE_TRANSPORT && sel->src_len == host && sel->dst_len == host) {
+		w.src = &sel->src;
+		w.dst = &sel->dst;
+		w.family = sel->family;
+	}
+	return w;
+}
+
 static struct entry_list *
-list_of(struct spd *spd, rte_be32_t spi, uint32_t reqid, const union ip_addr *peer)
+list_of(struct spd *spd, const struct wanted *w)
 {
 	uint64_t h = spd->seed;
 
-	if (spi)
-		h = chash_mix(h, UINT64_C(1) << 32 | spi);
-	else if (reqid)
-		h = chash_mix(h, UINT64_C(2) << 32 | reqid);
+	if (w->spi)
+		h = chash_mix(h, UINT64_C(1) << 32 | w->spi);
+	else if (w->reqid)
+		h = chash_mix(h, UINT64_C(2) << 32 | w->reqid);
 	else
-		h = chash_mix(chash_mix(h, peer->u64[0]), peer->u64[1]);
+		h = chash_mix(chash_mix(h, w->dst->u64[0]), w->dst->u64[1]);
 	return &spd->by_sa[h & spd->by_sa_mask];
 }
 
 static void
-resolve(struct spd *spd, struct entry *e)
+resolve(struct spd *spd, struct entry *e, const struct wanted *w)
 {
 	const struct spd_params *p = &e->policy.params;
-	const struct spd_template *t = &p->tmpl;
-	struct sa *sa = sad_find_outbound(spd->sad, &t->src, &t->dst, t->family, t->spi, t->reqid,
-					  p->id.if_id, t->mode);
+	struct sa *sa = sad_find_outbound(spd->sad, w->src, w->dst, w->family, w->spi, w->reqid,
+					  p->id.if_id, p->tmpl.mode);
 
 	/* Release: a worker that follows the pointer sees the whole SA. */
 	atomic_store_explicit(&e->policy.sa, sa, memory_order_release);
 }
 
 static bool
-same_list(const struct spd_template *t, rte_be32_t spi, uint32_t reqid, const union ip_addr *peer)
+same_list(const struct wanted *a, const struct wanted *b)
 {
-	if (t->spi || spi)
-		return t->spi == spi;
-	if (t->reqid || reqid)
-		return t->reqid == reqid;
-	return ip_addr_equal(&t->dst, peer);
+	if (a->spi || b->spi)
+		return a->spi == b->spi;
+	if (a->reqid || b->reqid)
+		return a->reqid == b->reqid;
+	return ip_addr_equal(a->dst, b->dst);
 }
 
 static void
-resolve_list(struct spd *spd, rte_be32_t spi, uint32_t reqid, const union ip_addr *peer)
+resolve_list(struct spd *spd, struct wanted changed)
 {
 	struct entry *e;
 
-	LIST_FOREACH(e, list_of(spd, spi, reqid, peer), by_sa)
-	if (same_list(&e->policy.params.tmpl, spi, reqid, peer))
-		resolve(spd, e);
+	for (e = LIST_FIRST(list_of(spd, &changed)); e; e = LIST_NEXT(e, by_sa)) {
+		const struct wanted w = wanted_by(e);
+
+		if (same_list(&w, &changed))
+			resolve(spd, e, &w);
+	}
 }
 
 /* The SAD calls it before a deleted SA's grace period: afterwards no policy leads to it. */
@@ -59,11 +86,11 @@ sa_changed(void *ctx, struct sa_control *c, bool added)
 	const union ip_addr any = {0};
 	const struct sa_params *sa = &c->params;
 
-	resolve_list(ctx, sa->id.spi, 0, &any);
+	resolve_list(ctx, (struct wanted){.spi = sa->id.spi});
 	if (sa->reqid)
-		resolve_list(ctx, 0, sa->reqid, &any);
-	resolve_list(ctx, 0, 0, &sa->id.dst);
-	resolve_list(ctx, 0, 0, &any);
+		resolve_list(ctx, (struct wanted){.reqid = sa->reqid});
+	resolve_list(ctx, (struct wanted){.dst = &sa->id.dst});
+	resolve_list(ctx, (struct wanted){.dst = &any});
 }
 
 int
@@ -91,12 +118,12 @@ wants_sa(const struct entry *e)
 void
 resolve_add(struct spd *spd, struct entry *e)
 {
-	const struct spd_template *t = &e->policy.params.tmpl;
+	const struct wanted w = wanted_by(e);
 
 	if (!wants_sa(e))
 		return;
-	LIST_INSERT_HEAD(list_of(spd, t->spi, t->reqid, &t->dst), e, by_sa);
-	resolve(spd, e);
+	LIST_INSERT_HEAD(list_of(spd, &w), e, by_sa);
+	resolve(spd, e, &w);
 }
 
 void

@@ -36,9 +36,10 @@ tuple_in(struct domain *d, const struct selector *sel)
 {
 	struct tuple *t;
 
-	LIST_FOREACH(t, &d->tuples, link)
-	if (t->family == sel->family && t->src_len == sel->src_len && t->dst_len == sel->dst_len)
-		return t;
+	for (t = LIST_FIRST(&d->tuples); t; t = LIST_NEXT(t, link))
+		if (t->family == sel->family && t->src_len == sel->src_len &&
+		    t->dst_len == sel->dst_len)
+			return t;
 	return NULL;
 }
 
@@ -218,9 +219,9 @@ views_fill(const struct domain *d, uint8_t family, struct view *views)
 	const struct tuple *t;
 	uint32_t n = 0;
 
-	LIST_FOREACH(t, &d->tuples, link)
-	if (tuple_has(t, family))
-		views[n++] = view_of(t);
+	for (t = LIST_FIRST(&d->tuples); t; t = LIST_NEXT(t, link))
+		if (tuple_has(t, family))
+			views[n++] = view_of(t);
 	qsort(views, n, sizeof(*views), view_order);
 	return n;
 }
@@ -232,8 +233,8 @@ group_new(struct domain *d)
 	struct group *g;
 	uint32_t n = 0;
 
-	LIST_FOREACH(t, &d->tuples, link)
-	n += tuple_has(t, FAMILY_V4) + tuple_has(t, FAMILY_V6);
+	for (t = LIST_FIRST(&d->tuples); t; t = LIST_NEXT(t, link))
+		n += tuple_has(t, FAMILY_V4) + tuple_has(t, FAMILY_V6);
 	g = aligned_alloc(alignof(struct group), sizeof(*g) + n * sizeof(struct view));
 	if (!g)
 		return NULL;
