@@ -54,9 +54,8 @@ count_inbox(struct worker *w, const struct burst *b)
 	}
 }
 
-/* One turn: a burst from each queue and one from the inbox. Returns how many packets came. */
-static unsigned int
-poll_once(struct worker *w)
+unsigned int
+worker_poll(struct worker *w)
 {
 	struct burst b;
 	unsigned int n, total = 0;
@@ -122,7 +121,7 @@ worker_main(void *arg)
 		unsigned int n;
 
 		read_clock(w);
-		n = poll_once(w);
+		n = worker_poll(w);
 		rte_rcu_qsbr_quiescent(qsbr, w->id);
 		account(w, n > 0);
 		w->idle_polls = n > 0 ? 0 : w->idle_polls + 1;

@@ -73,6 +73,9 @@ struct worker *worker_new(struct dataplane *dp, unsigned int id, unsigned int lc
 			  struct reason *why);
 void worker_free(struct worker *w); /* and what its inbox holds */
 
+/* One turn: a burst from each queue and one from the inbox. Returns how many packets came. */
+unsigned int worker_poll(struct worker *w);
+
 /*
  * Starts a worker for each configured core: worker i on EAL's i-th worker lcore. All or nothing.
  * Control thread.

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What ip_parse() accepts, what it refuses and why, and the flow that it leaves for selectors. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dataplane/ip_parse.h"
+#include "frame.h"
+
+#define SRC 0x0a010002
+#define DST 0x0a020003
+
+static struct frame f;
+static uint8_t bytes[70000];
+
+static enum drop_reason
+parse(size_t len)
+{
+	enum drop_reason reason;
+
+	return ip_parse(frame_set(&f, bytes, len), true, &reason) ? DROP_COUNT : reason;
+}
+
+/* After a change of the IPv4 header, which has `len` bytes. */
+static void
+resum(size_t len)
+{
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)bytes;
+
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, ip, len));
+}
+
+static void
+ipv4_header_is_checked_whole(void **state)
+{
+	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
+
+	assert_int_equal(parse(len), DROP_COUNT);
+	for (size_t cut = 0; cut < 20; cut++)
+		assert_int_equal(parse(cut), DROP_IP_HDR);
+	assert_int_equal(parse(len - 1), DROP_IP_LEN);
+	bytes[0] = 0x55;
+	assert_int_equal(parse(len), DROP_IP_HDR);
+	bytes[0] = 0x44;
+	assert_int_equal(parse(len), DROP_IP_HDR);
+	bytes[0] = 0x4f;
+	assert_int_equal(parse(len), DROP_IP_HDR);
+	put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
+	bytes[3] = 19;
+	resum(20);
+	assert_int_equal(parse(len), DROP_IP_LEN);
+}
+
+static void
+every_flipped_bit_of_an_ipv4_header_is_seen(void **state)
+{
+	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
+
+	for (unsigned int bit = 0; bit < 20 * 8; bit++) {
+		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_int_not_equal(parse(len), DROP_COUNT);
+		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_int_equal(parse(len), DROP_COUNT);
+}
+
+static void
+ethernet_trailer_is_cut(void **state)
+{
+	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 8);
+
+	assert_int_equal(parse(len + 18), DROP_COUNT);
+	assert_int_equal(f.m.pkt_len, len);
+	assert_int_equal(f.m.data_len, len);
+	len = put_ipv6(bytes, 1, 2, IPPROTO_UDP, 8);
+	assert_int_equal(parse(len + 9), DROP_COUNT);
+	assert_int_equal(f.m.pkt_len, len);
+}
+
+static void
+ipv4_options_pass_but_source_routes(void **state)
+{
+	static const struct {
+		uint8_t options[8];
+		enum drop_reason reason;
+	} cases[] = {
+		{{1, 1, 1, 0}, DROP_COUNT},
+		{{1, 1, 1, 1, 1, 1, 1, 1}, DROP_COUNT},
+		{{148, 4, 0, 0}, DROP_COUNT},            /* router alert */
+		{{131, 7, 4, 1, 2, 3, 4}, DROP_IP_OPTS}, /* loose source route */
+		{{1, 137, 7, 4, 1, 2, 3, 4}, DROP_IP_OPTS},
+		{{7, 9, 4}, DROP_IP_HDR}, /* longer than the header */
+		{{7, 1}, DROP_IP_HDR},    /* shorter than itself */
+		{{7, 0}, DROP_IP_HDR},
+		{{1, 1, 1, 1, 1, 1, 1, 7}, DROP_IP_HDR}, /* no length */
+		{{0, 131, 7, 4}, DROP_COUNT},            /* behind the end */
+	};
+
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 16);
+		bytes[0] = 0x47;
+		memcpy(bytes + 20, cases[i].options, 8);
+		resum(28);
+		assert_int_equal(parse(36), cases[i].reason);
+		if (cases[i].reason == DROP_COUNT)
+			assert_int_equal(f.p.l4_off, 28);
+	}
+}
+
+static void
+ipv4_fragments_are_told_apart(void **state)
+{
+	static const struct {
+		uint16_t field;
+		uint8_t fragment;
+	} cases[] = {{0x0000, 0}, {0x4000, 0}, {0x2000, 1}, {0x2001, 2}, {0x0001, 2}};
+	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 64);
+
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		bytes[6] = (uint8_t)(cases[i].field >> 8);
+		bytes[7] = (uint8_t)cases[i].field;
+		resum(20);
+		assert_int_equal(parse(len), DROP_COUNT);
+		assert_int_equal(f.p.fragment, cases[i].fragment);
+	}
+	/* The last bytes would lie behind 65,535. */
+	bytes[6] = 0x1f;
+	bytes[7] = 0xff;
+	resum(20);
+	assert_int_equal(parse(len), DROP_IP_LEN);
+}
+
+static void
+martians_are_refused(void **state)
+{
+	static const struct {
+		uint32_t src, dst;
+		bool martian;
+	} cases[] = {
+		{0x7f000001, DST, true},  {SRC, 0x7f000001, true}, {0, DST, true},
+		{0x00000001, DST, true},  {SRC, 0, true},          {0xe0000001, DST, true},
+		{0xffffffff, DST, true},  {0, 0xffffffff, false}, /* DHCP */
+		{SRC, 0xe0000005, false}, {SRC, DST, false},       {0x01000001, 0xdfffffff, false},
+	};
+
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		size_t len = put_ipv4(bytes, cases[i].src, cases[i].dst, IPPROTO_UDP, 8);
+
+		assert_int_equal(parse(len), cases[i].martian ? DROP_MARTIAN : DROP_COUNT);
+	}
+}
+
+static void
+ipv6_martians_are_refused(void **state)
+{
+	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)bytes;
+	size_t len = put_ipv6(bytes, 1, 2, IPPROTO_UDP, 8);
+
+	assert_int_equal(parse(len), DROP_COUNT);
+	memset(ip->src_addr, 0, 16);
+	assert_int_equal(parse(len), DROP_MARTIAN);
+	ip->dst_addr[0] = 0xff; /* duplicate address detection */
+	ip->dst_addr[1] = 0x02;
+	assert_int_equal(parse(len), DROP_COUNT);
+	ip->src_addr[15] = 1; /* ::1 */
+	assert_int_equal(parse(len), DROP_MARTIAN);
+	ip->src_addr[0] = 0xff;
+	assert_int_equal(parse(len), DROP_MARTIAN);
+	put_ipv6(bytes, 1, 2, IPPROTO_UDP, 8);
+	memset(ip->dst_addr, 0, 16);
+	assert_int_equal(parse(len), DROP_MARTIAN);
+	ip->dst_addr[15] = 1;
+	assert_int_equal(parse(len), DROP_MARTIAN);
+	ip->dst_addr[0] = 0xff; /* interface-local multicast */
+	ip->dst_addr[1] = 0x01;
+	assert_int_equal(parse(len), DROP_MARTIAN);
+}
+
+static void
+ipv6_header_is_checked_whole(void **state)
+{
+	size_t len = put_ipv6(bytes, 1, 2, IPPROTO_UDP, 20);
+
+	assert_int_equal(parse(len), DROP_COUNT);
+	assert_int_equal(f.p.l4_off, 40);
+	assert_int_equal(parse(39), DROP_IP_HDR);
+	assert_int_equal(parse(len - 1), DROP_IP_LEN);
+}
+
+/* Extension headers of 8 bytes each, whose types are given, in front of UDP. */
+static size_t
+put_chain(const uint8_t *types, unsigned int count)
+{
+	size_t len = put_ipv6(bytes, 1, 2, count > 0 ? types[0] : IPPROTO_UDP, count * 8 + 8);
+
+	memset(bytes + 40, 0, count * 8 + 8);
+	for (unsigned int i = 0; i < count; i++) {
+		bytes[40 + i * 8] = i + 1 < count ? types[i + 1] : IPPROTO_UDP;
+		if (types[i] == IPPROTO_ROUTING)
+			bytes[40 + i * 8 + 2] = 4; /* segment routing */
+	}
+	return len;
+}
+
+static void
+ipv6_chains_are_walked_to_the_payload(void **state)
+{
+	static const uint8_t types[] = {0, 60, 43, 60, 60, 60, 60, 60, 60};
+	size_t len;
+
+	for (unsigned int count = 0; count <= IP_EXT_MAX; count++) {
+		len = put_chain(types, count);
+		assert_int_equal(parse(len), DROP_COUNT);
+		assert_int_equal(f.p.proto, IPPROTO_UDP);
+		assert_int_equal(f.p.l4_off, 40 + count * 8);
+	}
+	len = put_chain(types, IP_EXT_MAX + 1);
+	assert_int_equal(parse(len), DROP_IP_EXT);
+}
+
+static void
+bad_ipv6_chains_are_refused(void **state)
+{
+	static const uint8_t hop_late[] = {60, 0}, routing[] = {43}, options[] = {60},
+			     twice[] = {44, 44};
+	size_t len = put_chain(hop_late, 2);
+
+	assert_int_equal(parse(len), DROP_IP_EXT);
+	len = put_chain(routing, 1);
+	bytes[42] = 0; /* routing header 0 */
+	assert_int_equal(parse(len), DROP_IP_EXT);
+	len = put_chain(options, 1);
+	bytes[41] = 1; /* 16 bytes, just all there is */
+	assert_int_equal(parse(len), DROP_COUNT);
+	bytes[41] = 2; /* past the end */
+	assert_int_equal(parse(len), DROP_IP_EXT);
+	len = put_chain(twice, 2);
+	assert_int_equal(parse(len), DROP_IP_EXT);
+	put_ipv6(bytes, 1, 2, 60, 7); /* cut */
+	assert_int_equal(parse(47), DROP_IP_EXT);
+	put_ipv6(bytes, 1, 2, 0, 0);
+	assert_int_equal(parse(40), DROP_IP_EXT);
+}
+
+static void
+ipv6_fragments_are_told_apart(void **state)
+{
+	static const uint8_t types[] = {44};
+	struct flow flow;
+	size_t len = put_chain(types, 1);
+
+	assert_int_equal(parse(len), DROP_COUNT);
+	assert_int_equal(f.p.fragment, 0); /* an atomic fragment is whole, RFC 6946 */
+	bytes[43] = 1;
+	assert_int_equal(parse(len), DROP_COUNT);
+	assert_int_equal(f.p.fragment, 1);
+	bytes[42] = 1;
+	assert_int_equal(parse(len), DROP_COUNT);
+	assert_int_equal(f.p.fragment, 2);
+	assert_int_equal(f.p.proto, IPPROTO_UDP);
+	packet_flow(&f.m, &flow);
+	assert_true(flow.ports_opaque);
+}
+
+static void
+flow_has_ports_or_icmp_type_and_code(void **state)
+{
+	struct flow flow;
+	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 8);
+
+	memcpy(bytes + 20, "\x01\x02\x03\x04", 4);
+	assert_int_equal(parse(len), DROP_COUNT);
+	packet_flow(&f.m, &flow);
+	assert_int_equal(flow.src.v4, RTE_BE32(SRC));
+	assert_int_equal(flow.dst.v4, RTE_BE32(DST));
+	assert_int_equal(flow.sport, RTE_BE16(0x0102));
+	assert_int_equal(flow.dport, RTE_BE16(0x0304));
+	assert_false(flow.ports_opaque);
+
+	len = put_ipv4(bytes, SRC, DST, IPPROTO_ICMP, 8);
+	bytes[20] = 3;
+	bytes[21] = 4;
+	assert_int_equal(parse(len), DROP_COUNT);
+	packet_flow(&f.m, &flow);
+	assert_int_equal(flow.sport, RTE_BE16(3));
+	assert_int_equal(flow.dport, RTE_BE16(4));
+
+	len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 3);
+	assert_int_equal(parse(len), DROP_COUNT);
+	packet_flow(&f.m, &flow);
+	assert_true(flow.ports_opaque);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ipv4_header_is_checked_whole),
+		cmocka_unit_test(every_flipped_bit_of_an_ipv4_header_is_seen),
+		cmocka_unit_test(ethernet_trailer_is_cut),
+		cmocka_unit_test(ipv4_options_pass_but_source_routes),
+		cmocka_unit_test(ipv4_fragments_are_told_apart),
+		cmocka_unit_test(martians_are_refused),
+		cmocka_unit_test(ipv6_martians_are_refused),
+		cmocka_unit_test(ipv6_header_is_checked_whole),
+		cmocka_unit_test(ipv6_chains_are_walked_to_the_payload),
+		cmocka_unit_test(bad_ipv6_chains_are_refused),
+		cmocka_unit_test(ipv6_fragments_are_told_apart),
+		cmocka_unit_test(flow_has_ports_or_icmp_type_and_code),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
