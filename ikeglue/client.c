@@ -26,8 +26,10 @@ client_add(struct ctl *ctl, int fd, pid_t pid)
 	struct client *client;
 
 	if (ctl->clients_count >= CTL_CLIENTS_MAX) {
-		CTL_LOG(WARNING, "refused process %d: %u connections\n", (int)pid,
-			ctl->clients_count);
+		if (!ctl->full) /* once, and not for each of a flood */
+			CTL_LOG(WARNING, "refused process %d: %u connections\n", (int)pid,
+				ctl->clients_count);
+		ctl->full = true;
 		close(fd);
 		return NULL;
 	}
@@ -102,6 +104,7 @@ client_bury(struct ctl *ctl)
 		}
 		*link = client->next;
 		ctl->clients_count--;
+		ctl->full = false;
 		client_free(client);
 	}
 }

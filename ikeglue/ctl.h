@@ -57,6 +57,7 @@ struct ctl {
 	uint32_t acquire_seq;
 	struct client *clients;
 	unsigned int clients_count;
+	bool full; /* connections were refused, and it was logged */
 	uint8_t in[CTL_DATAGRAM_MAX] __attribute__((aligned(8)));
 };
 

@@ -36,7 +36,7 @@ static const struct attr_rule rules[XFRM_ATTRS] = {
 	VARIABLE(XFRMA_ALG_AEAD, struct xfrm_algo_aead),
 	NAME(XFRMA_KMADDRESS),
 	VARIABLE(XFRMA_ALG_AUTH_TRUNC, struct xfrm_algo_auth),
-	FIXED(XFRMA_MARK, struct xfrm_mark),
+	VARIABLE(XFRMA_MARK, struct xfrm_mark), /* iproute2's deleteall sends 4 bytes too many */
 	FIXED(XFRMA_TFCPAD, uint32_t),
 	VARIABLE(XFRMA_REPLAY_ESN_VAL, struct xfrm_replay_state_esn),
 	FIXED(XFRMA_SA_EXTRA_FLAGS, uint32_t),

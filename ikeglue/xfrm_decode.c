@@ -27,6 +27,20 @@ xfrm_decode_family(uint16_t family, const char *of, uint8_t *to, struct reason *
 	return 0;
 }
 
+int
+xfrm_decode_mode(uint8_t mode, const char *of, struct reason *why)
+{
+	static const char *const names[] = {"transport",  "tunnel", "ro",
+					    "in_trigger", "beet",   "iptfs"};
+
+	if (mode == SA_MODE_TUNNEL)
+		return 0;
+	if (mode >= sizeof(names) / sizeof(names[0]))
+		return reason_set(why, EINVAL, "bad mode of the %s: %u", of, mode);
+	return reason_set(why, EOPNOTSUPP, "mode %s of the %s is not supported, only tunnel",
+			  names[mode], of);
+}
+
 union ip_addr
 xfrm_decode_address(const xfrm_address_t *address, uint8_t family)
 {

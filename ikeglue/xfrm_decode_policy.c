@@ -64,10 +64,9 @@ decode_template(const struct xfrm_user_tmpl *x, uint8_t family, struct spd_templ
 		return reason_set(why, EPROTONOSUPPORT,
 				  "a template's protocol %u is not supported, only ESP (%u)",
 				  x->id.proto, IPPROTO_ESP);
-	if (!xfrm_mode_supported(x->mode))
-		return reason_set(why, EOPNOTSUPP,
-				  "a template's mode %u is not supported, only tunnel (%u)",
-				  x->mode, SA_MODE_TUNNEL);
+	rc = xfrm_decode_mode(x->mode, "template", why);
+	if (rc < 0)
+		return rc;
 	tmpl->family = family;
 	if (x->family != AF_UNSPEC) {
 		rc = xfrm_decode_family(x->family, "template", &tmpl->family, why);

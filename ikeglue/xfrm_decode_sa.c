@@ -216,9 +216,9 @@ xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *att
 	rc = xfrm_decode_larval(info, attrs, p, why);
 	if (rc < 0)
 		return rc;
-	if (!xfrm_mode_supported(p->mode))
-		return reason_set(why, EOPNOTSUPP, "mode %u is not supported, only tunnel (%u)",
-				  p->mode, SA_MODE_TUNNEL);
+	rc = xfrm_decode_mode(p->mode, "SA", why);
+	if (rc < 0)
+		return rc;
 	/* As in the kernel: without a family the selector has that of the tunnel's addresses. */
 	family = info->flags & XFRM_STATE_AF_UNSPEC ? 0 : p->id.family;
 	rc = xfrm_decode_selector(&info->sel, family, &p->sel, why);

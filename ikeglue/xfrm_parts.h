@@ -8,12 +8,8 @@
 #include "xfrm_attr.h"
 #include "xfrm_decode.h"
 
-/* The modes that the packet path has, of SAs and templates. */
-static inline bool
-xfrm_mode_supported(uint8_t mode)
-{
-	return mode == SA_MODE_TUNNEL;
-}
+/* Refuses the modes that the packet path does not have, of SAs and templates (`of`). */
+int xfrm_decode_mode(uint8_t mode, const char *of, struct reason *why);
 
 /* AF_INET or AF_INET6 to FAMILY_*. */
 int xfrm_decode_family(uint16_t family, const char *of, uint8_t *to, struct reason *why);

@@ -5,7 +5,9 @@
  * line, and ends with it:
  *   use SPI PACKETS BYTES    charges packets to the inbound SA of that SPI
  *   acquire                  asks for an SA for the first outbound policy
- *   soft | hard              lets the lifetimes pass: an EXPIRE of every SA that has such a limit
+ *   age SECONDS              lets that much time pass for lifetimes
+ *   subscribers              how many connections listen to events
+ * and answers each with "done" or a number.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ikeglue/server.h"
+#include "ikeglue/ctl.h"
 
 #define MAX_SAS 20000
 
@@ -101,21 +103,32 @@ acquire(struct host *h)
 	}
 }
 
-/* The clock is the SAD's caller's: limits up to a minute pass softly, up to an hour both ways. */
+static unsigned int
+subscribers(const struct host *h)
+{
+	unsigned int n = 0;
+
+	for (const struct client *client = h->ctl->clients; client; client = client->next)
+		n += client->groups != 0;
+	return n;
+}
+
+/* The clock is that of the SAD's caller. */
 static void
 command(struct host *h, const char *line)
 {
-	unsigned int spi, packets, bytes;
+	unsigned int spi, packets, bytes, seconds;
 
 	if (sscanf(line, "use %x %u %u", &spi, &packets, &bytes) == 3)
 		use(h, spi, packets, bytes);
 	else if (!strncmp(line, "acquire", 7))
 		acquire(h);
-	else if (!strncmp(line, "soft", 4))
-		sad_tick(h->sad, (uint64_t)time(NULL) + 60);
-	else if (!strncmp(line, "hard", 4))
-		sad_tick(h->sad, (uint64_t)time(NULL) + 3600);
-	printf("done\n");
+	else if (sscanf(line, "age %u", &seconds) == 1)
+		sad_tick(h->sad, (uint64_t)time(NULL) + seconds);
+	if (!strncmp(line, "subscribers", 11))
+		printf("%u\n", subscribers(h));
+	else
+		printf("done\n");
 	fflush(stdout);
 }
 

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the decoder refuses, with which errno and which words. Messages stand at the end of an
+ * allocation of exactly their length, so that a sanitizer sees the first byte read too far.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "ikeglue/xfrm_message.h"
+#include "xfrm_sample.h"
+
+static int
+decode_copy(const void *data, size_t len, struct xfrm_request *req, struct reason *why)
+{
+	void *exact = malloc(len);
+	int rc;
+
+	assert_non_null(exact);
+	memcpy(exact, data, len);
+	why->text[0] = '\0';
+	rc = xfrm_decode(exact, len, req, why);
+	free(exact);
+	return rc;
+}
+
+static void
+assert_refused(const struct xfrm_buf *buf, int error, const char *words)
+{
+	struct xfrm_request req;
+	struct reason why;
+	int rc = decode_copy(buf->data, buf->len, &req, &why);
+
+	if (rc != -error || !strstr(why.text, words))
+		fail_msg("%d \"%s\", expected %d \"%s\"", rc, why.text, -error, words);
+}
+
+static void
+new_sa(struct xfrm_buf *buf, const struct sa_params *p)
+{
+	const struct xfrm_head head = {XFRM_MSG_NEWSA, NLM_F_REQUEST, 1, 1};
+	const struct xfrm_sa sa = sample_snapshot(p);
+
+	buf->len = 0;
+	assert_true(xfrm_encode_sa(buf, &head, &sa));
+}
+
+/* A good NEWSA with one more attribute. */
+static void
+new_sa_with(struct xfrm_buf *buf, uint16_t type, const void *data, uint32_t len)
+{
+	struct sa_params p = sample_sa(32);
+
+	new_sa(buf, &p);
+	xfrm_attr_put(buf, type, data, len);
+	assert_true(xfrm_end(buf));
+}
+
+static void
+cut_message_is_never_read_past(void **state)
+{
+	struct sa_params p = sample_sa(15);
+	struct xfrm_buf buf;
+
+	sample_replay(&p, 256, 1000);
+	new_sa(&buf, &p);
+	for (size_t len = sizeof(struct nlmsghdr); len < buf.len; len++) {
+		struct xfrm_request req;
+		struct reason why;
+		int rc = decode_copy(buf.data, len, &req, &why);
+
+		/* Cut between two attributes it may still be whole enough: then no byte is missing.
+		 */
+		if (rc < 0)
+			assert_true(why.text[0] != '\0');
+		else
+			assert_int_equal(len % 4, 0);
+	}
+}
+
+/* Whether an empty message of that type is refused because it is cut, not because of its type. */
+static bool
+message_supported(unsigned int type)
+{
+	switch (type) {
+	case XFRM_MSG_NEWSA:
+	case XFRM_MSG_UPDSA:
+	case XFRM_MSG_DELSA:
+	case XFRM_MSG_GETSA:
+	case XFRM_MSG_ALLOCSPI:
+	case XFRM_MSG_FLUSHSA:
+	case XFRM_MSG_GETAE:
+	case XFRM_MSG_NEWPOLICY:
+	case XFRM_MSG_UPDPOLICY:
+	case XFRM_MSG_DELPOLICY:
+	case XFRM_MSG_GETPOLICY:
+	case XFRM_MSG_GETSADINFO:
+	case XFRM_MSG_GETSPDINFO:
+	case XFRM_MSG_NEWSPDINFO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+unsupported_messages_are_named(void **state)
+{
+	struct xfrm_buf buf = {.len = 0};
+	struct xfrm_head head = {.flags = NLM_F_REQUEST};
+
+	for (unsigned int type = 0; type < 300; type++) {
+		const char *name = xfrm_message_name((uint16_t)type);
+
+		if (type == HELLO_TYPE || type == XFRM_MSG_FLUSHPOLICY)
+			continue;
+		head.type = (uint16_t)type;
+		buf.len = 0;
+		xfrm_begin(&buf, &head, NULL, 0);
+		assert_true(xfrm_end(&buf));
+		assert_refused(&buf, message_supported(type) ? EINVAL : EOPNOTSUPP,
+			       name ? name : "is unknown");
+	}
+}
+
+static void
+unsupported_attributes_are_named(void **state)
+{
+	static const struct {
+		uint16_t type;
+		const char *name;
+	} table[] = {
+		{XFRMA_OFFLOAD_DEV, "XFRMA_OFFLOAD_DEV"},
+		{XFRMA_SEC_CTX, "XFRMA_SEC_CTX"},
+		{XFRMA_ALG_COMP, "XFRMA_ALG_COMP"},
+		{XFRMA_COADDR, "XFRMA_COADDR"},
+		{XFRMA_SA_PCPU, "XFRMA_SA_PCPU"},
+		{XFRMA_TMPL, "XFRMA_TMPL"},
+		{XFRMA_IPTFS_PKT_SIZE, "XFRMA_IPTFS_PKT_SIZE"},
+		{XFRMA_NAT_KEEPALIVE_INTERVAL, "XFRMA_NAT_KEEPALIVE_INTERVAL"},
+		{77, "attribute 77 is unknown"},
+		{0x3fff, "attribute 16383 is unknown"},
+	};
+	const uint8_t data[256] = {0};
+	struct xfrm_buf buf;
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		new_sa_with(&buf, table[i].type, data, 64);
+		assert_refused(&buf, EOPNOTSUPP, table[i].name);
+	}
+}
+
+static void
+attribute_lengths_are_compared(void **state)
+{
+	static const struct {
+		uint16_t type;
+		uint16_t len;
+		const char *words;
+	} table[] = {
+		{XFRMA_MARK, 4, "bad length of XFRMA_MARK: 4, expected at least 8"},
+		{XFRMA_IF_ID, 8, "bad length of XFRMA_IF_ID: 8, expected 4"},
+		{XFRMA_IF_ID, 0, "bad length of XFRMA_IF_ID: 0, expected 4"},
+		{XFRMA_SA_DIR, 4, "bad length of XFRMA_SA_DIR: 4, expected 1"},
+		{XFRMA_ENCAP, 20, "bad length of XFRMA_ENCAP: 20, expected 24"},
+		{XFRMA_ALG_AEAD, 71, "bad length of XFRMA_ALG_AEAD: 71, expected at least 72"},
+		{XFRMA_REPLAY_ESN_VAL, 20, "bad length of XFRMA_REPLAY_ESN_VAL: 20, expected at"},
+		{XFRMA_LASTUSED, 4, "bad length of XFRMA_LASTUSED: 4, expected 8"},
+	};
+	const uint8_t data[256] = {0};
+	struct xfrm_buf buf;
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		new_sa_with(&buf, table[i].type, data, table[i].len);
+		assert_refused(&buf, EINVAL, table[i].words);
+	}
+}
+
+/* Every length that an attribute's header can name. */
+static void
+lying_attribute_length_never_reads_on(void **state)
+{
+	const uint32_t if_id = 1;
+	struct xfrm_buf buf;
+
+	new_sa_with(&buf, XFRMA_IF_ID, &if_id, sizeof(if_id));
+	for (uint32_t len = 0; len <= UINT16_MAX; len++) {
+		struct nlattr attr = {.nla_len = (uint16_t)len, .nla_type = XFRMA_IF_ID};
+		struct xfrm_request req;
+		struct reason why;
+
+		memcpy(buf.data + buf.len - 8, &attr, sizeof(attr));
+		assert_int_equal(decode_copy(buf.data, buf.len, &req, &why),
+				 len == 8 ? 0 : -EINVAL);
+	}
+}
+
+static void
+bytes_behind_the_attributes_are_refused(void **state)
+{
+	struct sa_params p = sample_sa(32);
+	struct xfrm_buf buf;
+
+	new_sa(&buf, &p);
+	buf.len += 2;
+	assert_refused(&buf, EINVAL, "2 bytes behind the last attribute");
+}
+
+static void
+sa_fields_are_judged(void **state)
+{
+	static const struct {
+		size_t offset, len;
+		uint64_t value;
+		int error;
+		const char *words;
+	} table[] = {
+#define FIELD(field, value, error, words)                                                          \
+	{offsetof(struct xfrm_usersa_info, field),                                                 \
+	 sizeof(((struct xfrm_usersa_info *)NULL)->field), value, error, words}
+		FIELD(id.proto, IPPROTO_AH, EPROTONOSUPPORT, "protocol 51 is not supported"),
+		FIELD(id.proto, IPPROTO_COMP, EPROTONOSUPPORT, "protocol 108 is not supported"),
+		FIELD(family, 0, EINVAL, "bad family of the SA: 0"),
+		FIELD(family, AF_UNIX, EINVAL, "bad family of the SA: 1"),
+		FIELD(mode, XFRM_MODE_TRANSPORT, EOPNOTSUPP, "mode transport of the SA"),
+		FIELD(mode, XFRM_MODE_BEET, EOPNOTSUPP, "mode beet of the SA"),
+		FIELD(mode, 99, EINVAL, "bad mode of the SA: 99"),
+		FIELD(sel.prefixlen_s, 200, EINVAL, "bad prefix length"),
+		FIELD(sel.prefixlen_d, 129, EINVAL, "bad prefix length"),
+		FIELD(sel.family, 7, EINVAL, "bad family of the selector: 7"),
+		FIELD(sel.ifindex, 3, EOPNOTSUPP, "interface"),
+		FIELD(sel.user, 3, EOPNOTSUPP, "user"),
+		FIELD(sel.proto, 6, EINVAL, "needs a family"),
+#undef FIELD
+	};
+	struct sa_params p = sample_sa(32); /* AF_UNSPEC: the selector has no family */
+	struct xfrm_buf buf;
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		new_sa(&buf, &p);
+		memcpy(buf.data + NLMSG_HDRLEN + table[i].offset, &table[i].value, table[i].len);
+		assert_refused(&buf, table[i].error, table[i].words);
+	}
+}
+
+/* A NEWSA with these algorithms alone. */
+static void
+new_sa_algorithm(struct xfrm_buf *buf, uint16_t type, const char *name, uint32_t key_bits,
+		 uint32_t icv_bits, uint32_t bytes)
+{
+	const struct xfrm_head head = {XFRM_MSG_NEWSA, NLM_F_REQUEST, 1, 1};
+	struct xfrm_usersa_info info = {
+		.id = {.spi = 1, .proto = IPPROTO_ESP},
+		.family = AF_INET,
+		.mode = XFRM_MODE_TUNNEL,
+	};
+	uint8_t alg[72 + 256];
+
+	memset(alg, 0, 64);
+	memset(alg + 64, 0x55, sizeof(alg) - 64);
+	memcpy(alg, name, strlen(name));
+	memcpy(alg + 64, &key_bits, 4);
+	if (type == XFRMA_ALG_AEAD)
+		memcpy(alg + 68, &icv_bits, 4);
+	buf->len = 0;
+	xfrm_begin(buf, &head, &info, sizeof(info));
+	xfrm_attr_put(buf, type, alg, (type == XFRMA_ALG_AEAD ? 72 : 68) + bytes);
+	assert_true(xfrm_end(buf));
+}
+
+static void
+algorithms_are_judged(void **state)
+{
+	static const char gcm[] = "rfc4106(gcm(aes))";
+	char endless[64];
+	struct xfrm_buf buf;
+
+	memset(endless, 'a', sizeof(endless));
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 128, 128, 16);
+	assert_refused(&buf, EINVAL,
+		       "bad key length: 16 for rfc4106(gcm(aes)), expected 20, 28 or 36");
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 160, 128, 19);
+	assert_refused(&buf, EINVAL, "the key of rfc4106(gcm(aes)) is cut: 19 bytes, expected 20");
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, UINT32_MAX, 128, 36);
+	assert_refused(&buf, EINVAL, "is cut");
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 153, 128, 20);
+	assert_refused(&buf, EINVAL, "bad key length");
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 160, 96, 20);
+	assert_refused(&buf, EINVAL, "bad ICV length");
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, "rfc4106(gcm(des))", 160, 128, 20);
+	assert_refused(&buf, ENOSYS, "rfc4106(gcm(des))");
+	new_sa_algorithm(&buf, XFRMA_ALG_CRYPT, "cbc(aes)", 128, 0, 16);
+	assert_refused(&buf, ENOSYS, "without integrity");
+	new_sa_algorithm(&buf, XFRMA_ALG_AUTH, "hmac(sha256)", 256, 0, 32);
+	assert_refused(&buf, EINVAL, "no cipher");
+	memcpy(buf.data + NLMSG_HDRLEN + sizeof(struct xfrm_usersa_info) + NLA_HDRLEN, endless, 64);
+	assert_refused(&buf, EINVAL, "has no end");
+	((struct nlmsghdr *)buf.data)->nlmsg_len = NLMSG_HDRLEN + sizeof(struct xfrm_usersa_info);
+	buf.len = first_message(&buf)->nlmsg_len;
+	assert_refused(&buf, EINVAL, "no algorithm");
+}
+
+static void
+replay_state_is_judged(void **state)
+{
+	static const struct {
+		struct xfrm_replay_state_esn x;
+		uint32_t words; /* that come along */
+		int error;
+		const char *words_said;
+	} table[] = {
+		{{.bmp_len = 4, .replay_window = 128},
+		 3,
+		 EINVAL,
+		 "bad length of XFRMA_REPLAY_ESN_VAL"},
+		{{.bmp_len = 4, .replay_window = 128},
+		 5,
+		 EINVAL,
+		 "bad length of XFRMA_REPLAY_ESN_VAL"},
+		{{.bmp_len = 4, .replay_window = 129}, 4, EINVAL, "bad replay window: 129"},
+		{{.bmp_len = 129, .replay_window = 128}, 129, EINVAL, "bad replay window"},
+		{{.bmp_len = UINT32_MAX, .replay_window = 32}, 0, EINVAL, "bad replay window"},
+		{{.bmp_len = 0x08000000, .replay_window = UINT32_MAX},
+		 0,
+		 EINVAL,
+		 "bad replay window"},
+		{{.bmp_len = 0, .replay_window = 1}, 0, EINVAL, "bad replay window"},
+		{{.bmp_len = 1, .replay_window = 32, .seq_hi = 1},
+		 1,
+		 EINVAL,
+		 "without the flag esn"},
+	};
+	uint8_t data[24 + 4096];
+	struct xfrm_buf buf;
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		memset(data, 0xff, sizeof(data));
+		memcpy(data, &table[i].x, sizeof(table[i].x));
+		new_sa_with(&buf, XFRMA_REPLAY_ESN_VAL, data, 24 + table[i].words * 4);
+		assert_refused(&buf, table[i].error, table[i].words_said);
+	}
+}
+
+/* iproute2 says how long the bitmap is and leaves it out. */
+static void
+replay_state_without_its_bitmap_is_accepted(void **state)
+{
+	const struct xfrm_replay_state_esn x = {.bmp_len = 4, .replay_window = 128, .oseq = 3};
+	struct xfrm_request req;
+	struct xfrm_buf buf;
+	struct reason why;
+
+	new_sa_with(&buf, XFRMA_REPLAY_ESN_VAL, &x, sizeof(x));
+	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+	assert_int_equal(req.sa.params.replay_window, 128);
+	assert_int_equal(req.sa.params.out_seq, 3);
+}
+
+static void
+spi_ranges_are_judged(void **state)
+{
+	static const struct {
+		uint32_t min, max;
+		int error;
+	} table[] = {{256, 256, 0},
+		     {255, 300, EINVAL},
+		     {0, 0, EINVAL},
+		     {0x2000, 0x1fff, EINVAL},
+		     {256, UINT32_MAX, 0}};
+	const struct xfrm_head head = {XFRM_MSG_ALLOCSPI, NLM_F_REQUEST, 1, 1};
+	struct xfrm_userspi_info info = {
+		.info = {.id = {.proto = IPPROTO_ESP}, .family = AF_INET},
+	};
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct xfrm_buf buf = {.len = 0};
+		struct xfrm_request req;
+		struct reason why;
+
+		info.min = table[i].min;
+		info.max = table[i].max;
+		xfrm_begin(&buf, &head, &info, sizeof(info));
+		assert_true(xfrm_end(&buf));
+		assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), -table[i].error);
+	}
+}
+
+static void
+new_policy(struct xfrm_buf *buf, const struct xfrm_userpolicy_info *info,
+	   const struct xfrm_user_tmpl *tmpl, uint32_t tmpl_len)
+{
+	const struct xfrm_head head = {XFRM_MSG_NEWPOLICY, NLM_F_REQUEST, 1, 1};
+
+	buf->len = 0;
+	xfrm_begin(buf, &head, info, sizeof(*info));
+	if (tmpl)
+		xfrm_attr_put(buf, XFRMA_TMPL, tmpl, tmpl_len);
+	assert_true(xfrm_end(buf));
+}
+
+static void
+policies_are_judged(void **state)
+{
+	const struct xfrm_userpolicy_info good = {.sel = {.family = AF_INET}};
+	struct xfrm_user_tmpl tmpl[2] = {
+		{.id = {.proto = IPPROTO_ESP}, .mode = XFRM_MODE_TUNNEL},
+		{.id = {.proto = IPPROTO_ESP}, .mode = XFRM_MODE_TUNNEL},
+	};
+	struct xfrm_userpolicy_info bad = good;
+	struct xfrm_request req;
+	struct xfrm_buf buf;
+	struct reason why;
+
+	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]));
+	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+	assert_int_equal(req.policy.tmpl.family, FAMILY_V4); /* the selector's */
+	new_policy(&buf, &good, tmpl, sizeof(tmpl));
+	assert_refused(&buf, EOPNOTSUPP, "templates of more than one step are not supported: 2");
+	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]) + 4);
+	assert_refused(&buf, EINVAL, "bad length of XFRMA_TMPL");
+	tmpl[0].mode = XFRM_MODE_TRANSPORT;
+	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]));
+	assert_refused(&buf, EOPNOTSUPP, "mode transport of the template");
+	tmpl[0].id.proto = IPPROTO_COMP;
+	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]));
+	assert_refused(&buf, EPROTONOSUPPORT, "template's protocol 108");
+	bad.dir = 3;
+	new_policy(&buf, &bad, NULL, 0);
+	assert_refused(&buf, EINVAL, "bad direction: 3");
+	bad = good;
+	bad.sel.prefixlen_d = 33;
+	new_policy(&buf, &bad, NULL, 0);
+	assert_refused(&buf, EINVAL, "bad prefix length of the selector's destination: 33");
+	bad = good;
+	bad.sel.family = AF_UNSPEC;
+	new_policy(&buf, &bad, NULL, 0);
+	assert_refused(&buf, EINVAL, "needs a family");
+	bad = good;
+	bad.action = 9;
+	new_policy(&buf, &bad, NULL, 0);
+	assert_refused(&buf, EINVAL, "bad action: 9");
+	bad = good;
+	bad.index = 9;
+	new_policy(&buf, &bad, NULL, 0);
+	assert_refused(&buf, EOPNOTSUPP, "index");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cut_message_is_never_read_past),
+		cmocka_unit_test(unsupported_messages_are_named),
+		cmocka_unit_test(unsupported_attributes_are_named),
+		cmocka_unit_test(attribute_lengths_are_compared),
+		cmocka_unit_test(lying_attribute_length_never_reads_on),
+		cmocka_unit_test(bytes_behind_the_attributes_are_refused),
+		cmocka_unit_test(sa_fields_are_judged),
+		cmocka_unit_test(algorithms_are_judged),
+		cmocka_unit_test(replay_state_is_judged),
+		cmocka_unit_test(replay_state_without_its_bitmap_is_accepted),
+		cmocka_unit_test(spi_ranges_are_judged),
+		cmocka_unit_test(policies_are_judged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
