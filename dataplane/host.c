@@ -5,7 +5,8 @@
  * put into a worker's inbox, chosen by a hash of the flow so that a flow keeps its order.
  *
  * The thread sleeps in epoll on the TAPs. Rings cannot wake it without a system call of the
- * worker, so the sleep is bounded: short while there is traffic, growing to a millisecond without.
+ * worker, so the sleep is bounded: short while there is traffic, growing to two milliseconds
+ * without.
  */
 #include "host.h"
 
@@ -34,9 +35,9 @@ RTE_LOG_REGISTER(host_log, sealane.host, NOTICE);
 #define LOG(level, ...) rte_log(RTE_LOG_##level, host_log, "host: " __VA_ARGS__)
 
 #define TO_HOST_SIZE 1024
-#define SEGMENTS_MAX 16   /* of a frame to the host */
-#define SLEEP_MIN_NS 8000 /* the first sleep after a turn that found nothing */
-#define SLEEP_MAX_NS 1000000
+#define SEGMENTS_MAX 16      /* of a frame to the host */
+#define SLEEP_MIN_NS 8000    /* the first sleep after a turn that found nothing */
+#define SLEEP_MAX_NS 2000000 /* 500 wakeups a second cost about 1 % of a core */
 
 /* Written by the thread alone; the control thread reads. */
 struct host_counters {

@@ -466,6 +466,7 @@ delete_grouped(struct rtnl_routes *routes, struct entry *e, const struct rtnl_ro
 
 	if (*link == NULL)
 		return 0;
+	left.refused = (*link)->refused; /* one with too many paths knows not all of them */
 	left.count = 0;
 	for (unsigned int i = 0; i < (*link)->count; i++) {
 		unsigned int k = 0;

@@ -505,21 +505,53 @@ a_device_that_somebody_removed_is_given_up(void **state)
 
 /* ---- neighbours ---- */
 
+static bool
+neighbours_are(const char *want)
+{
+	char *have = model_neighbours();
+	bool equal = strcmp(have, want) == 0;
+
+	free(have);
+	return equal;
+}
+
 static void
 follow_until_neighbours(struct rtnl *rtnl, const char *want)
 {
 	struct pollfd p = {.fd = rtnl_fd(rtnl), .events = POLLIN};
 
-	for (;;) {
-		char *have = model_neighbours();
-		bool equal = strcmp(have, want) == 0;
-
-		free(have);
-		if (equal)
-			return;
+	while (!neighbours_are(want)) {
 		assert_true(poll(&p, 1, -1) > 0);
 		rtnl_poll(rtnl);
 	}
+}
+
+/* Asks the kernel, and answers what it asks, until the neighbour is known. */
+static void
+resolve(struct rtnl *rtnl, uint8_t family, const union ip_addr *addr, frame_fn *asks,
+	struct rte_mbuf *(*answer)(void), const char *want)
+{
+	unsigned int answered = 0;
+
+	rtnl_resolve(rtnl, 0, family, addr);
+	while (!neighbours_are(want)) {
+		struct rte_mbuf *m = wait_frame(asks, NULL);
+		struct pollfd p = {.fd = rtnl_fd(rtnl), .events = POLLIN};
+
+		rte_pktmbuf_free(m);
+		to_host(0, answer());
+		answered++;
+		/* An address may be too new to receive; the kernel asks again in a second. */
+		while (!neighbours_are(want) && poll(&p, 1, 500) > 0)
+			rtnl_poll(rtnl);
+	}
+	assert_true(answered > 0);
+}
+
+static struct rte_mbuf *
+arp_reply_new(void)
+{
+	return arp_new(RTE_ARP_OP_REPLY, &dp.ifaces[0].mac, "10.1.0.9", "10.1.0.1");
 }
 
 static void
@@ -534,17 +566,15 @@ ipv4_neighbours_are_resolved_and_confirmed_by_the_kernel(void **state)
 		"echo 0 > /proc/sys/net/ipv4/neigh/host0/delay_first_probe_time");
 	rtnl = rtnl_open(&dp, &why);
 	assert_non_null(rtnl);
-	rtnl_resolve(rtnl, 0, FAMILY_V4, &addr);
-	rte_pktmbuf_free(wait_frame(is_arp_request, NULL));
-	to_host(0, arp_new(RTE_ARP_OP_REPLY, &dp.ifaces[0].mac, "10.1.0.9", "10.1.0.1"));
-	follow_until_neighbours(rtnl, "iface 0 10.1.0.9 02:00:00:00:00:99\n");
+	resolve(rtnl, FAMILY_V4, &addr, is_arp_request, arp_reply_new,
+		"iface 0 10.1.0.9 02:00:00:00:00:99\n");
 
 	command("ip neigh change 10.1.0.9 dev host0 lladdr 2:0:0:0:0:99 nud stale");
 	follow_until_neighbours(rtnl, "iface 0 10.1.0.9 02:00:00:00:00:99 stale\n");
 	atomic_store(&neigh_next(dp.neighs, &cursor)->used, true);
 	rtnl_tick(rtnl);
 	rte_pktmbuf_free(wait_frame(is_arp_request, NULL));
-	to_host(0, arp_new(RTE_ARP_OP_REPLY, &dp.ifaces[0].mac, "10.1.0.9", "10.1.0.1"));
+	to_host(0, arp_reply_new());
 	follow_until_neighbours(rtnl, "iface 0 10.1.0.9 02:00:00:00:00:99\n");
 	rtnl_close(rtnl);
 }
@@ -596,10 +626,8 @@ ipv6_neighbours_are_resolved_by_the_kernel(void **state)
 	command("ip addr add 2001:db8::1/64 dev host0");
 	rtnl = rtnl_open(&dp, &why);
 	assert_non_null(rtnl);
-	rtnl_resolve(rtnl, 0, FAMILY_V6, &addr);
-	rte_pktmbuf_free(wait_frame(is_solicitation, NULL));
-	to_host(0, advertisement_new());
-	follow_until_neighbours(rtnl, "iface 0 2001:db8::9 02:00:00:00:00:99\n");
+	resolve(rtnl, FAMILY_V6, &addr, is_solicitation, advertisement_new,
+		"iface 0 2001:db8::9 02:00:00:00:00:99\n");
 	rtnl_close(rtnl);
 }
 
