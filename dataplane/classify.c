@@ -145,16 +145,17 @@ is_nd(const struct rte_mbuf *m, const struct packet *p)
 static bool
 is_udp_encap(const struct rte_mbuf *m, const struct packet *p)
 {
-	uint32_t len = rte_pktmbuf_data_len(m) - p->l4_off, udp_len;
+	uint32_t len = rte_pktmbuf_data_len(m) - p->l4_off, udp_len, spi;
 	const struct rte_udp_hdr *udp =
 		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
 
-	if (len < sizeof(*udp) + 4 || udp->dst_port != PORT_NAT_T || p->fragment == 2)
+	if (len < sizeof(*udp) + sizeof(spi) || udp->dst_port != PORT_NAT_T || p->fragment == 2)
 		return false;
 	udp_len = rte_be_to_cpu_16(udp->dgram_len);
-	if (udp_len < sizeof(*udp) + 4 || (udp_len > len && p->fragment == 0))
+	if (udp_len < sizeof(*udp) + sizeof(spi) || (udp_len > len && p->fragment == 0))
 		return false;
-	return *(const unaligned_uint32_t *)(udp + 1) != 0;
+	memcpy(&spi, udp + 1, sizeof(spi));
+	return spi != 0;
 }
 
 static bool

@@ -85,15 +85,18 @@ flow_hash(uint64_t src, uint64_t dst, uint8_t proto, uint32_t ports)
 static uint32_t
 flow_ports(const struct rte_mbuf *m, const struct packet *p)
 {
+	uint32_t ports = 0;
+
 	switch (p->proto) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
 	case IPPROTO_ESP:
-		if (p->fragment == 0 && rte_pktmbuf_data_len(m) >= p->l4_off + 4u)
-			return *rte_pktmbuf_mtod_offset(m, const unaligned_uint32_t *, p->l4_off);
+		if (p->fragment == 0 && rte_pktmbuf_data_len(m) >= p->l4_off + sizeof(ports))
+			memcpy(&ports, rte_pktmbuf_mtod_offset(m, const void *, p->l4_off),
+			       sizeof(ports));
 	}
-	return 0;
+	return ports;
 }
 
 /* Addresses that may not be on a wire (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7). */

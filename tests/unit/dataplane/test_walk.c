@@ -427,24 +427,26 @@ put_garbage(unsigned int port)
 		0,           43,          44,           60,          99};
 	static const uint32_t dsts[] = {FAR_HOST,   LAN_HOST,   LAN_SELF,   WAN_SELF,   0xe0000001,
 					0xffffffff, 0x0a030001, 0x0a040001, 0x0a010009, 0x0b000001};
+	static const uint32_t srcs[] = {LAN_HOST, LAN_HOST, WAN_PEER, WAN_PEER, 0x7f000001};
 	static const uint16_t nets[] = {1, 2, 7, 0x99, 0x33, 0x34, 0x77};
 	uint8_t proto = protos[(size_t)rand() % RTE_DIM(protos)];
-	size_t payload = (size_t)rand() % (rand() % 8 == 0 ? 3000 : 100), len;
+	size_t payload = (size_t)rand() % (rand() % 8 == 0 ? 3000 : 100), len, l4;
 
 	if (rand() % 2 == 0)
-		len = put_frame4(port, rand() % 2 == 0 ? LAN_HOST : WAN_PEER,
+		len = put_frame4(port, srcs[(size_t)rand() % RTE_DIM(srcs)],
 				 dsts[(size_t)rand() % RTE_DIM(dsts)], proto, payload);
 	else
 		len = put_frame6(port, nets[(size_t)rand() % RTE_DIM(nets)],
 				 nets[(size_t)rand() % RTE_DIM(nets)], proto, payload);
-	for (size_t i = 34; i < len && i < 100; i++)
+	l4 = frame[14] == 0x60 ? 54 : 34;
+	for (size_t i = l4; i < len && i < 100; i++)
 		frame[i] = (uint8_t)rand();
 	if (frame[14] == 0x45 && payload >= 4 && rand() % 16 == 0)
 		put_options();
 	if (frame[14] == 0x60 && rand() % 16 == 0)
 		frame[14 + 7] = (uint8_t)(rand() % 3); /* hop limit */
 	if (proto == IPPROTO_UDP && rand() % 2 == 0)
-		memcpy(frame + 36, "\x11\x94", 2); /* 4500 */
+		memcpy(frame + l4 + 2, "\x11\x94", 2); /* 4500 */
 	if (rand() % 4 == 0)
 		len = put_tag(len, 0x8100, (uint16_t)(rand() % 2 == 0 ? 7 : rand()));
 	for (int flips = rand() % 8 == 0 ? rand() % 20 : 0; flips > 0; flips--)
