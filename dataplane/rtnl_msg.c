@@ -45,11 +45,16 @@ get_addr(const struct nlattr *attr, uint8_t family, union ip_addr *addr)
 	return true;
 }
 
-/* The fixed part of a message, or NULL where it is cut. */
+/*
+ * The fixed part of a message, or NULL where it is cut. The kernel pads its last attribute as well,
+ * and libmnl's iterator reads on the assumption that this is so.
+ */
 static const void *
 fixed_part(const struct nlmsghdr *h, size_t size)
 {
-	return mnl_nlmsg_get_payload_len(h) >= size ? mnl_nlmsg_get_payload(h) : NULL;
+	bool whole = mnl_nlmsg_get_payload_len(h) >= size && h->nlmsg_len % MNL_ALIGNTO == 0;
+
+	return whole ? mnl_nlmsg_get_payload(h) : NULL;
 }
 
 /* ---- links ---- */
