@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs inside the wrapper: a program that believes to hold netlink sockets.
+
+Called with the name of one of the functions below; it reads a line from stdin where the test is to
+do something first, says "at WORD" where it got to, and an assertion ends it with a traceback.
+"""
+import errno
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+
+NETLINK_XFRM = 6
+GETSADINFO, NEWSADINFO, FLUSHSA, NEWSA = 0x23, 0x22, 0x1c, 0x10
+ADD_MEMBERSHIP, SOL_NETLINK = 1, 270
+
+
+def say(word):
+    print("at", word, flush=True)
+
+
+def wait():
+    sys.stdin.readline()
+
+
+def netlink(kind=socket.SOCK_RAW):
+    return socket.socket(socket.AF_NETLINK, kind, NETLINK_XFRM)
+
+
+def request(kind, payload, seq=1, flags=1):
+    return struct.pack("IHHII", 16 + len(payload), kind, flags, seq, 0) + payload
+
+
+def info(s, seq=1):
+    """Asks how many SAs there are; the answer's header."""
+    s.send(request(GETSADINFO, b"\xff\xff\xff\xff", seq))
+    data, source = s.recvfrom(4096)
+    assert source == (0, 0), source
+    length, kind, _, sequence, port = struct.unpack("IHHII", data[:16])
+    assert (length, kind, sequence) == (len(data), NEWSADINFO, seq)
+    return port
+
+
+def error_of(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def names():
+    """bind() chooses port ids as the kernel does; replies carry them."""
+    first, second, third = netlink(), netlink(socket.SOCK_DGRAM), netlink()
+    first.bind((0, 0))
+    second.bind((0, 3))
+    third.bind((4711, 0))
+    assert first.getsockname() == (os.getpid(), 0), first.getsockname()
+    assert second.getsockname()[1] == 3
+    assert len({s.getsockname()[0] for s in (first, second, third)}) == 3
+    assert third.getsockname() == (4711, 0)
+    for s in (first, second, third):
+        assert info(s) == s.getsockname()[0]
+    unbound = netlink()
+    assert unbound.getsockname() == (0, 0)
+    assert info(unbound) == unbound.getsockname()[0] != 0
+    third.send(request(GETSADINFO, b"\xff\xff\xff\xff"))
+    peek = third.recv_into(bytearray(4), 4, socket.MSG_PEEK | socket.MSG_TRUNC)
+    data, _, _, source = third.recvmsg(4096)
+    assert len(data) == peek and source == (0, 0), (peek, source)
+
+
+def descriptors():
+    """Duplicates are the same socket; a closed number is nobody's."""
+    s = netlink()
+    s.bind((0, 0))
+    port = s.getsockname()[0]
+    copy = socket.socket(fileno=os.dup(s.fileno()))
+    assert copy.getsockname()[0] == port
+    s.close()
+    assert info(copy) == port
+    number = copy.fileno()
+    pipe = os.pipe()
+    os.dup2(pipe[0], number)  # replaces it
+    os.write(pipe[1], b"x")
+    assert os.read(number, 10) == b"x"
+    copy.detach()
+    os.close(number)
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    assert other.getsockname()[0] == "0.0.0.0"
+    s = netlink()
+    os.closerange(s.fileno(), s.fileno() + 1)
+    number = s.detach()
+    unix = socket.socketpair()
+    assert number in (unix[0].fileno(), unix[1].fileno())
+    assert unix[0].getsockname() == ""
+
+
+def forks():
+    """A child uses what it inherited; what it closes stays open with the parent."""
+    s = netlink()
+    s.bind((0, 0))
+    port = s.getsockname()[0]
+    child = os.fork()
+    if child == 0:
+        assert info(s) == port
+        s.close()
+        own = netlink()
+        own.bind((0, 0))
+        assert own.getsockname()[0] == os.getpid()
+        os._exit(0 if info(own) == os.getpid() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert info(s) == port
+    import subprocess
+    assert subprocess.run(["true"]).returncode == 0  # vfork
+    assert s.getsockname()[0] == port
+
+
+def threads():
+    """Many threads open, ask and close."""
+    failed = []
+
+    def work(number):
+        try:
+            for seq in range(1, 50):
+                s = netlink()
+                s.bind((0, 0))
+                assert info(s, seq) == s.getsockname()[0]
+                s.close()
+        except BaseException as error:
+            failed.append((number, error))
+
+    all_threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in all_threads:
+        thread.start()
+    for thread in all_threads:
+        thread.join()
+    assert not failed, failed
+
+
+def others():
+    """What is no XFRM socket is left alone, but for UDP_ENCAP."""
+    route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    route.bind((0, 0))
+    assert route.getsockname()[0] == os.getpid()
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    udp.setsockopt(socket.IPPROTO_UDP, 100, 2)  # UDP_ENCAP, UDP_ENCAP_ESPINUDP
+    assert udp.getsockopt(socket.IPPROTO_UDP, 100) == 0
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.sendto(b"\0\0\1\0" + b"x" * 60, udp.getsockname())  # would be ESP
+    assert udp.recv(100).endswith(b"x")
+
+
+def engine_gone():
+    """ENETDOWN once, then silence; connected again, and subscribed again, with the next request."""
+    s, events = netlink(), netlink()
+    s.bind((0, 0))
+    events.bind((0, 0))
+    events.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, 3)  # XFRMNLGRP_SA
+    events.setblocking(False)
+    port = s.getsockname()[0]
+    assert info(s) == port
+    say("subscribed")
+    wait()  # the engine is killed
+    assert select.select([events], [], [])[0] == [events]
+    assert error_of(events.recv, 4096) == errno.ENETDOWN
+    for _ in range(3):
+        assert select.select([events], [], [], 0)[0] == []  # or a daemon spins
+    assert error_of(events.recv, 4096) == errno.EAGAIN
+    assert error_of(s.recv, 4096) == errno.ENETDOWN
+    assert error_of(s.send, request(GETSADINFO, b"\xff\xff\xff\xff")) == errno.ENETDOWN
+    assert error_of(os.write, s.fileno(), b"x") == errno.ENETDOWN
+    late = netlink()  # opened while it is away
+    late.bind((0, 0))
+    assert error_of(late.send, b"x") == errno.ENETDOWN
+    say("down")
+    wait()  # it is started again
+    assert info(s) == port == s.getsockname()[0]
+    assert info(late) == late.getsockname()[0]
+    s.send(request(FLUSHSA, b"\0"))
+    assert select.select([events], [], [])[0] == [events]
+    assert struct.unpack("IHHII", events.recv(4096)[:16])[1] == FLUSHSA
+    say("up")
+
+
+def overrun():
+    """Lost events are ENOBUFS, once; then events go on."""
+    events = netlink()
+    events.bind((0, 0xffffffff))
+    say("subscribed")
+    wait()  # more events than are queued
+    kinds, lost = [], 0
+    while True:
+        try:
+            data = events.recv(4096)
+        except OSError as error:
+            assert error.errno == errno.ENOBUFS, error
+            break
+        kinds.append(struct.unpack("IHHII", data[:16])[1])
+    assert set(kinds) == {NEWSA} and len(kinds) < 3000, len(kinds)
+    say("lost")
+    wait()  # one more
+    assert struct.unpack("IHHII", events.recv(4096)[:16])[1] == FLUSHSA
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()

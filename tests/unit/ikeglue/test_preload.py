@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The preload library, from inside a program that it was loaded into (preload_client.py)."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import engine
+
+CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "preload_client.py")
+
+
+class Preload(engine.EngineTest):
+    def run_client(self, name):
+        status, output = self.engine.run(sys.executable, CLIENT, name)
+        self.assertEqual(status, 0, output)
+
+    def start_client(self, name):
+        client = self.engine.popen(sys.executable, CLIENT, name, stdin=subprocess.PIPE)
+        self.addCleanup(client.wait)
+        self.addCleanup(client.kill)
+        self.addCleanup(client.stdout.close)
+        self.addCleanup(client.stdin.close)
+        return client
+
+    def await_word(self, client, word):
+        self.assertEqual(client.stdout.readline(), "at %s\n" % word)
+
+    def go_on(self, client):
+        client.stdin.write("\n")
+
+    def test_names(self):
+        self.run_client("names")
+
+    def test_descriptors(self):
+        self.run_client("descriptors")
+
+    def test_forks(self):
+        self.run_client("forks")
+
+    def test_threads(self):
+        self.run_client("threads")
+
+    def test_other_sockets(self):
+        self.run_client("others")
+
+    def test_engine_gone_and_back(self):
+        client = self.start_client("engine_gone")
+        self.await_word(client, "subscribed")
+        self.engine.await_subscriber()
+        self.engine.kill()
+        self.go_on(client)
+        self.await_word(client, "down")
+        self.engine.start()
+        self.go_on(client)
+        self.await_word(client, "up")
+        self.assertEqual(client.wait(), 0)
+
+    def test_events_overrun(self):
+        client = self.start_client("overrun")
+        self.await_word(client, "subscribed")
+        self.engine.await_subscriber()
+        batch = "".join("xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi %#x mode tunnel "
+                        "aead rfc4106(gcm(aes)) 0x%040x 128\n" % (spi, spi << 64)
+                        for spi in range(0x1000, 0x1000 + 3000))
+        self.assertEqual(self.engine.run("ip", "-b", "-", stdin=batch), (0, ""))
+        self.go_on(client)
+        self.await_word(client, "lost")
+        self.ip("xfrm state flush")
+        self.go_on(client)
+        self.assertEqual(client.wait(), 0)
+
+
+class Wrapper(unittest.TestCase):
+    """It must never run a command that would talk to the kernel."""
+
+    def run_wrapper(self, path, *command, **environment):
+        done = subprocess.run([path, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, env=dict(os.environ, **environment))
+        return done.returncode, done.stdout
+
+    def test_no_engine_is_no_network(self):
+        status, output = self.run_wrapper(engine.Engine.wrapper, "ip", "xfrm", "state", "count",
+                                          SEALANE_XFRM_SOCKET="/nonexistent/socket")
+        self.assertNotEqual(status, 0)
+        self.assertIn("no engine at /nonexistent/socket", output)
+        self.assertIn("Network is down", output)
+
+    def test_library_that_cannot_be_loaded(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "sealane-xfrm")
+            with open(engine.Engine.wrapper) as original, open(copy, "w") as file:
+                file.write(original.read())
+            os.chmod(copy, 0o755)
+            with open(os.path.join(folder, "libsealane-xfrm.so"), "w") as file:
+                file.write("no library\n")
+            status, output = self.run_wrapper(copy, "echo", "it ran")
+            self.assertEqual(status, 127)
+            self.assertIn("cannot be loaded", output)
+            self.assertNotIn("it ran", output)
+
+    def test_exit_status_and_arguments_pass_through(self):
+        status, output = self.run_wrapper(engine.Engine.wrapper, "sh", "-c",
+                                          "echo \"$1\"; exit 3", "sh", "a  b")
+        self.assertEqual((status, output), (3, "a  b\n"))
+
+
+if __name__ == "__main__":
+    engine.main()
