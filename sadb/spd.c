@@ -29,7 +29,8 @@ spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim, struct 
 	spd->reclaim = reclaim;
 	spd->max_policies = max_policies;
 	spd->slots.max = max_policies;
-	if (chash_init(&spd->policies, max_policies) != 0)
+	/* Four heads a policy: a tuple that has nothing for a packet costs an empty chain. */
+	if (chash_init(&spd->policies, 4 * max_policies) != 0)
 		goto err_spd;
 	if (chash_init(&spd->groups, max_policies) != 0)
 		goto err_policies;
