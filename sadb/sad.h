@@ -38,7 +38,7 @@ struct sa_id {
 	uint32_t mark, mark_mask;
 };
 
-/* Limits as in struct xfrm_lifetime_cfg; UINT64_MAX is none, and 0 seconds is none. */
+/* Limits as in struct xfrm_lifetime_cfg; UINT64_MAX and 0 are none. */
 struct sa_limits {
 	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets;
 	uint64_t soft_add_seconds, hard_add_seconds, soft_use_seconds, hard_use_seconds;
@@ -100,20 +100,28 @@ struct sad_observer {
 };
 
 struct sad *sad_new(const struct sad_config *config, struct reason *why);
-void sad_free(struct sad *sad);                                   /* after the workers have ended */
+/* After the workers have ended, and before reclaim_free(). */
+void sad_free(struct sad *sad);
+
 void sad_observe(struct sad *sad, struct sad_observer *observer); /* which must live on */
 
 /*
  * Adds an SA, or completes a larval one of the same identity. -EEXIST; -EINVAL for what cannot
- * be (SPI 0, a window with no integrity, ESN with window 0, a live counter-mode key used twice);
- * -ENOSPC at max_sas; -ENOMEM with everything rolled back. A re-added key goes on above the last
- * number that its predecessor used, and with the window that it had (tombstones).
+ * be (an SPI below 256, ESN with window 0, a counter-mode key in use); -ENOSPC at max_sas; -ENOMEM.
+ * After an error nothing has changed.
+ *
+ * A window of 0 switches anti-replay off; any other is at least the configured one. A re-added key
+ * goes on above the last number that it was used with, and, for the same SPI, with the window that
+ * it had (tombstone.h). One counter-mode key may serve one SA in each direction, direction being
+ * told by which address is the greater one, and any number of SAs that are SA_IN_ONLY: see
+ * sad_key.c.
  */
 int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why);
 
 /*
- * UPDSA: completes a larval SA, or changes a live one's lifetimes, encapsulation ports and
- * selector. Keys of a live SA do not change. -ESRCH where there is none.
+ * UPDSA: completes a larval SA, or changes a live one's lifetimes and encapsulation ports. -ESRCH
+ * where there is none; -EINVAL for another key, selector, source, mode or encapsulation: workers
+ * read these without a lock, so a new SA has to bring them.
  */
 int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
 

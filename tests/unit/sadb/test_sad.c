@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The SAD: adding, finding, changing and deleting SAs, SPIs, lifetimes, counters. */
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sad_env.h"
 
@@ -225,6 +227,44 @@ keys_are_overwritten_after_the_grace_period_and_not_before(void **state)
 	assert_int_equal(sa->salt, 0);
 	rte_rcu_qsbr_thread_offline(qsbr, 0);
 	rte_rcu_qsbr_thread_unregister(qsbr, 0);
+	env_free(&e);
+}
+
+/* The VmFlags of the mapping that holds an address (proc(5), smaps). */
+static void
+vm_flags(const void *address, char *flags, size_t size)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	unsigned long from, to;
+	bool inside = false;
+	char line[512];
+
+	assert_non_null(smaps);
+	flags[0] = 0;
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = (uintptr_t)address >= from && (uintptr_t)address < to;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			snprintf(flags, size, "%s", line + 8);
+	}
+	fclose(smaps);
+}
+
+static void
+keys_are_never_in_a_core_file_and_root_keeps_them_from_swap(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct sa *sa = env_add(&e, &p);
+	const void *secrets[] = {sa->key, sa->control->params.key};
+	char flags[512];
+
+	for (int i = 0; i < 2; i++) {
+		vm_flags(secrets[i], flags, sizeof(flags));
+		assert_non_null(strstr(flags, " dd "));
+		if (geteuid() == 0)
+			assert_non_null(strstr(flags, " lo "));
+	}
 	env_free(&e);
 }
 
@@ -659,6 +699,7 @@ main(void)
 		cmocka_unit_test(flushing_leaves_nothing),
 		cmocka_unit_test(iteration_survives_deletions),
 		cmocka_unit_test(keys_are_overwritten_after_the_grace_period_and_not_before),
+		cmocka_unit_test(keys_are_never_in_a_core_file_and_root_keeps_them_from_swap),
 		cmocka_unit_test(a_retired_sa_gives_no_number_and_accepts_none),
 		cmocka_unit_test(the_outer_header_is_ready_made),
 		cmocka_unit_test(allocated_spis_lie_in_their_range_and_differ),

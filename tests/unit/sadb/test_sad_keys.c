@@ -149,25 +149,83 @@ a_larval_sa_stays_when_its_key_is_refused(void **state)
 	env_free(&e);
 }
 
+/* All IVs that the SA can ever make lie in one half of their space. */
+static void
+assert_one_half(const struct sa *sa)
+{
+	uint64_t used = (sa->iv_base + sa->seq) & INT64_MAX;
+
+	assert_true(sa->seq_limit - sa->seq <= INT64_MAX - used);
+}
+
 static void
 one_key_for_both_directions_never_meets_in_its_ivs(void **state)
 {
-	struct env e = env_new(16);
-	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
-	struct sa_params q = sa_params(THERE, HERE, 0x1000, 1);
-	struct sa *a = env_add(&e, &p), *b = env_add(&e, &q);
+	const uint16_t flags[] = {0, SA_ESN};
 
-	p.flags = q.flags = 0;
-	assert_int_not_equal(a->iv_base >> 63, b->iv_base >> 63);
-	/* To their last number they stay in their halves. */
-	assert_int_equal((a->iv_base + a->seq_limit) >> 63, a->iv_base >> 63);
-	assert_int_equal((b->iv_base + b->seq_limit) >> 63, b->iv_base >> 63);
+	for (int i = 0; i < 2; i++) {
+		struct env e = env_new(16);
+		struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
+		struct sa_params q = sa_params(THERE, HERE, 0x1000, 1);
+		struct sa *a, *b;
+
+		p.flags = q.flags = flags[i];
+		p.out_seq = 77777;
+		a = env_add(&e, &p);
+		b = env_add(&e, &q);
+		assert_int_not_equal((a->iv_base + a->seq) >> 63, (b->iv_base + b->seq) >> 63);
+		assert_one_half(a);
+		assert_one_half(b);
+		env_free(&e);
+	}
+}
+
+/* Two SAs of one key and SPI, at two addresses of ours, leave one tombstone. */
+static void
+tombstones_of_siblings_keep_what_each_knew(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1), q = p;
+	struct sa *a, *b;
+	uint64_t first;
+
+	p.flags = q.flags = SA_IN_ONLY;
+	q.id.dst = addr4(THERE + 1);
+	for (uint32_t order = 0; order < 2; order++) {
+		uint32_t n = order * 1000;
+
+		a = env_add(&e, &p);
+		b = env_add(&e, &q);
+		assert_true(replay_claim(a->replay, n + 100));
+		assert_true(replay_claim(b->replay, n + 50));
+		sa_seq_reserve(a, 10, &first);
+		sa_seq_reserve(b, 20 + n, &first);
+		env_delete(&e, order ? &p : &q);
+		env_delete(&e, order ? &q : &p);
+		a = env_add(&e, &p);
+		assert_false(replay_claim(a->replay, n + 100));
+		assert_false(replay_claim(a->replay, n + 50));
+		assert_true(replay_claim(a->replay, n + 51));
+		assert_int_equal(sa_seq_reserve(a, 1, &first), 1);
+		assert_true(first > 20 + n);
+		env_delete(&e, &p);
+	}
+	env_free(&e);
+}
+
+static void
+a_sibling_that_received_nothing_takes_no_window_away(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1), q = p;
+
+	p.flags = q.flags = SA_IN_ONLY;
+	q.id.dst = addr4(THERE + 1);
+	env_add(&e, &q);
+	replay_claim(env_add(&e, &p)->replay, 100);
 	env_delete(&e, &p);
 	env_delete(&e, &q);
-	p.flags = q.flags = SA_ESN;
-	a = env_add(&e, &p), b = env_add(&e, &q);
-	assert_int_equal((a->iv_base + a->seq_limit) >> 63, a->iv_base >> 63);
-	assert_int_equal((b->iv_base + b->seq_limit) >> 63, b->iv_base >> 63);
+	assert_false(replay_claim(env_add(&e, &p)->replay, 100));
 	env_free(&e);
 }
 
@@ -313,6 +371,8 @@ main(void)
 		cmocka_unit_test(a_second_live_sa_with_a_counter_mode_key_is_refused),
 		cmocka_unit_test(a_larval_sa_stays_when_its_key_is_refused),
 		cmocka_unit_test(one_key_for_both_directions_never_meets_in_its_ivs),
+		cmocka_unit_test(tombstones_of_siblings_keep_what_each_knew),
+		cmocka_unit_test(a_sibling_that_received_nothing_takes_no_window_away),
 		cmocka_unit_test(a_tombstone_lost_to_its_number_still_leaves_the_clock),
 		cmocka_unit_test(in_any_order_no_iv_no_number_and_no_packet_twice),
 	};
