@@ -17,11 +17,10 @@
 #include "icmp.h"
 #include "walk.h"
 
-#define IDLE_POLLS   2048 /* empty polls before the first sleep */
-#define SLEEP_MIN_NS 20000
-#define SLEEP_MAX_NS 500000  /* within a millisecond a packet is seen, whatever the scheduler adds \
-			      */
-#define ACQUIRE_RATE     100 /* requests for SAs of one worker in a second */
+#define IDLE_POLLS       2048 /* empty polls before the first sleep */
+#define SLEEP_MIN_NS     20000
+#define SLEEP_MAX_NS     750000 /* and what the scheduler adds: back within a millisecond */
+#define ACQUIRE_RATE     100    /* requests for SAs of one worker in a second */
 #define ACQUIRE_BURST    50
 #define CLOCK_PER_SECOND 64 /* readings of the wall clock */
 
