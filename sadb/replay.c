@@ -12,7 +12,8 @@
  * numbers that nobody sent for long.
  *
  * Why a newer tag means "left of the window": two blocks of one slot are at least `slots` blocks
- * apart, and slots * 32 - 31 >= window.
+ * apart, and slots * 32 - 31 >= window. Tags are 32 bits of a longer number, compared as serial
+ * numbers: a peer would have to leave a slot out for 2^37 numbers or more to confuse the two.
  */
 #include "replay.h"
 
