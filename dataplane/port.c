@@ -79,6 +79,17 @@ largest_mtu(const struct config_port *config)
 	return mtu;
 }
 
+/* A refusal of DPDK's, in words. Its drivers say -1, or -EFAULT, for whatever they logged. */
+static int
+refuse(const struct port *port, int rc, const char *what, struct reason *why)
+{
+	bool vague = rc == -1 || rc == -EFAULT;
+
+	return reason_set(why, vague ? EIO : -rc, "port %s: %s of device %s: %s",
+			  port->config->name, what, port->config->device,
+			  vague ? "there is no such device, or its driver refuses" : strerror(-rc));
+}
+
 /* Finds the device, which may exist already. Its ethdev is called as the device is. */
 static int
 probe(struct port *port, struct reason *why)
@@ -94,8 +105,7 @@ probe(struct port *port, struct reason *why)
 		return 0;
 	rc = rte_dev_probe(device);
 	if (rc < 0)
-		return reason_set(why, -rc, "port %s: device %s: %s", port->config->name, device,
-				  strerror(-rc));
+		return refuse(port, rc, "probe", why);
 	if (rte_eth_dev_get_port_by_name(name, &port->ethdev) == 0)
 		return 0;
 	if (rte_eth_iterator_init(&iterator, device) == 0) {
@@ -119,8 +129,7 @@ measure(struct port *port, unsigned int workers, struct reason *why)
 	int rc = rte_eth_dev_info_get(port->ethdev, &info);
 
 	if (rc < 0)
-		return reason_set(why, -rc, "port %s: no information: %s", port->config->name,
-				  strerror(-rc));
+		return refuse(port, rc, "information", why);
 	port->rx_queues = (uint16_t)RTE_MIN(workers, info.max_rx_queues);
 	port->tx_queues = (uint16_t)RTE_MIN(workers, info.max_tx_queues);
 	if (port->rx_queues == 0 || port->tx_queues == 0)
@@ -218,13 +227,6 @@ make_pool(struct dataplane *dp, struct reason *why)
 	}
 	dp->pool = packet_pool_new(count, room, socket, why);
 	return dp->pool == NULL ? -ENOMEM : 0;
-}
-
-/* A refusal of the ethdev library, in words. */
-static int
-refuse(const struct port *port, int rc, const char *what, struct reason *why)
-{
-	return reason_set(why, -rc, "port %s: %s: %s", port->config->name, what, strerror(-rc));
 }
 
 static int
