@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -266,12 +267,21 @@ parked_pair(struct link *link, int type)
 	return pair[0];
 }
 
+static bool
+hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* Unless another thread has seen it before, and perhaps connected anew. */
 static void
-park(struct link *link)
+park(int lost, struct link *link)
 {
 	int fd;
 
-	if (link->parked >= 0)
+	if (link->parked >= 0 || !hung_up(lost))
 		return;
 	fd = parked_pair(link, SOCK_CLOEXEC);
 	if (fd >= 0)
@@ -394,7 +404,7 @@ redirect_lost(int fd)
 	struct link *link = link_find(fd);
 
 	if (link)
-		park(link);
+		park(fd, link);
 	unlock(state);
 	errno = ENETDOWN;
 	return -1;

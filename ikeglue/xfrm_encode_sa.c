@@ -6,6 +6,13 @@
 
 #define NAME_LEN 64 /* alg_name of all three structures */
 
+/* What the kernel's first, 32-bit replay state cannot hold. */
+static bool
+large_window(const struct sa_params *p)
+{
+	return (p->flags & SA_ESN) || p->replay_window > 32;
+}
+
 static void
 write_usersa(struct xfrm_usersa_info *info, const struct xfrm_sa *sa)
 {
@@ -28,7 +35,7 @@ write_usersa(struct xfrm_usersa_info *info, const struct xfrm_sa *sa)
 	info->reqid = p->reqid;
 	info->family = xfrm_write_family(p->id.family);
 	info->mode = p->mode;
-	info->replay_window = p->replay_window <= 32 ? (uint8_t)p->replay_window : 0;
+	info->replay_window = large_window(p) ? 0 : (uint8_t)p->replay_window;
 	info->flags = p->xfrm_flags;
 }
 
@@ -116,7 +123,7 @@ put_replay(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 	};
 	uint8_t *at;
 
-	if (!(sa->params->flags & SA_ESN) && window <= 32) {
+	if (!large_window(sa->params)) {
 		xfrm_attr_put(buf, XFRMA_REPLAY_VAL, &legacy, sizeof(legacy));
 		return;
 	}

@@ -4,12 +4,15 @@
  * may do to it, and what it costs.
  */
 #include <errno.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -30,12 +33,12 @@ struct bench {
 };
 
 static int
-setup(void **state)
+setup_group(void **state, gid_t group)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct reason why = {.text = ""};
 	struct sad_config sad = {.max_sas = MAX_SAS, .workers = 1, .replay_window = 32};
-	struct ctl_config ctl = {.path = b->addr.sun_path, .group = (gid_t)-1};
+	struct ctl_config ctl = {.path = b->addr.sun_path, .group = group};
 
 	b->addr.sun_family = AF_UNIX;
 	snprintf(b->addr.sun_path, sizeof(b->addr.sun_path), "/tmp/sealane-test-%d.sock",
@@ -51,6 +54,20 @@ setup(void **state)
 	b->ctl = ctl_open(&ctl, &why);
 	*state = b;
 	return b->ctl ? 0 : -1;
+}
+
+static int
+setup(void **state)
+{
+	return setup_group(state, (gid_t)-1);
+}
+
+#define NOBODY 65534 /* a user and a group without rights */
+
+static int
+setup_nogroup(void **state)
+{
+	return setup_group(state, geteuid() == 0 ? NOBODY : getegid());
 }
 
 static int
@@ -438,6 +455,59 @@ socket_in_use_is_left_alone(void **state)
 	assert_int_equal(access(b->addr.sun_path, F_OK), 0);
 }
 
+/* Whether a process of that user and group is served: a child tries. */
+static bool
+served(struct bench *b, uid_t uid, gid_t gid, gid_t supplementary)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		uint8_t data[64];
+		struct xfrm_buf buf = {.len = 0};
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+		if (setgroups(1, &supplementary) < 0 || setresgid(gid, gid, gid) < 0 ||
+		    setresuid(uid, uid, uid) < 0 ||
+		    connect(fd, (struct sockaddr *)&b->addr, sizeof(b->addr)) < 0)
+			_exit(2);
+		new_sa(&buf, 1, NLM_F_ACK);
+		send(fd, buf.data, buf.len, MSG_NOSIGNAL);
+		_exit(recv(fd, data, sizeof(data), 0) > 0 ? 0 : 1);
+	}
+	while (waitpid(child, &status, WNOHANG) == 0)
+		ctl_poll(b->ctl);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void
+others_are_refused(void **state)
+{
+	struct bench *b = *state;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(b->addr.sun_path, 0666), 0); /* credentials are checked besides */
+	assert_false(served(b, NOBODY, NOBODY, NOBODY));
+	assert_int_equal(sad_count(b->sad), 0);
+	assert_true(served(b, 0, 0, 0));
+}
+
+static void
+members_of_the_group_are_served(void **state)
+{
+	struct bench *b = *state;
+	struct stat stat_buf;
+
+	assert_int_equal(stat(b->addr.sun_path, &stat_buf), 0);
+	assert_int_equal(stat_buf.st_mode & 0777, 0660);
+	if (geteuid() != 0)
+		skip();
+	assert_true(served(b, NOBODY, NOBODY, 1));
+	assert_true(served(b, NOBODY, 1, NOBODY));
+	assert_false(served(b, NOBODY, 1, 1));
+}
+
 int
 main(void)
 {
@@ -454,6 +524,9 @@ main(void)
 		SERVER_TEST(lost_events_are_told_once),
 		SERVER_TEST(other_protocol_versions_are_refused),
 		SERVER_TEST(socket_in_use_is_left_alone),
+		SERVER_TEST(others_are_refused),
+		cmocka_unit_test_setup_teardown(members_of_the_group_are_served, setup_nogroup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
