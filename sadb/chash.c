@@ -3,7 +3,6 @@
 #include "chash.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 int
 chash_init(struct chash *h, uint32_t entries)
@@ -12,16 +11,17 @@ chash_init(struct chash *h, uint32_t entries)
 
 	while (heads < entries && heads < UINT32_C(1) << 31)
 		heads *= 2;
-	/* All bits zero is a null pointer, also an atomic one, on every platform that DPDK knows.
-	 */
-	h->heads = calloc(heads, sizeof(*h->heads));
+	if (memory_map(&h->memory, heads * sizeof(*h->heads)) != 0)
+		return -ENOMEM;
+	/* All bits zero is a null pointer, also an atomic one, wherever DPDK runs. */
+	h->heads = h->memory.base;
 	h->mask = heads - 1;
-	return h->heads ? 0 : -ENOMEM;
+	return 0;
 }
 
 void
 chash_free(struct chash *h)
 {
-	free(h->heads);
+	memory_unmap(&h->memory);
 	h->heads = NULL;
 }

@@ -11,13 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "memory.h"
+
 struct chash_node {
 	_Atomic(struct chash_node *) next;
 };
 
 struct chash {
 	_Atomic(struct chash_node *) *heads;
-	uint32_t mask; /* heads - 1, heads being a power of two */
+	uint32_t mask;        /* heads - 1, heads being a power of two */
+	struct memory memory; /* of the heads: huge pages where there are many */
 };
 
 /* Room for about `entries` nodes. 0 or -ENOMEM. */

@@ -29,6 +29,7 @@ spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim, struct 
 	spd->reclaim = reclaim;
 	spd->max_policies = max_policies;
 	spd->slots.max = max_policies;
+	spd->entries.size = sizeof(struct entry);
 	/* Four heads a policy: a tuple that has nothing for a packet costs an empty chain. */
 	if (chash_init(&spd->policies, 4 * max_policies) != 0)
 		goto err_spd;
@@ -49,17 +50,26 @@ err:
 	return NULL;
 }
 
+static void
+spd_end(void *ctx, void *ended)
+{
+	struct spd *spd = ended;
+
+	slab_end(&spd->entries);
+	slots_free(&spd->slots);
+	free(spd->by_sa);
+	chash_free(&spd->groups);
+	chash_free(&spd->policies);
+	free(spd);
+}
+
 void
 spd_free(struct spd *spd)
 {
 	if (!spd)
 		return;
 	spd_flush(spd);
-	slots_free(&spd->slots);
-	free(spd->by_sa);
-	chash_free(&spd->groups);
-	chash_free(&spd->policies);
-	free(spd);
+	reclaim_defer(spd->reclaim, spd_end, NULL, spd); /* behind all that was deferred before */
 }
 
 /* ---- what may be a policy ---- */
@@ -222,7 +232,7 @@ entry_move(struct spd *spd, struct entry *old, struct entry *e)
 static struct entry *
 entry_new(struct spd *spd, const struct spd_params *params)
 {
-	struct entry *e = aligned_alloc(alignof(struct entry), sizeof(*e));
+	struct entry *e = slab_take(&spd->entries);
 	const struct selector *sel;
 
 	if (!e)
@@ -247,7 +257,9 @@ entry_new(struct spd *spd, const struct spd_params *params)
 static void
 entry_release(void *ctx, void *entry)
 {
-	free(entry);
+	struct spd *spd = ctx;
+
+	slab_give(&spd->entries, entry);
 }
 
 /* Takes a policy from the workers; its tuple still counts it. */
@@ -258,7 +270,7 @@ entry_unlink(struct spd *spd, struct entry *e)
 	resolve_remove(e);
 	slots_leave(&spd->slots, e->slot);
 	spd->count[e->policy.params.id.dir]--;
-	reclaim_defer(spd->reclaim, entry_release, NULL, e);
+	reclaim_defer(spd->reclaim, entry_release, spd, e);
 }
 
 static struct tuple *
@@ -311,7 +323,7 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	else
 		entry_move(spd, old, e);
 	tuple_leave(spd, t, old->priority);
-	reclaim_defer(spd->reclaim, entry_release, NULL, old);
+	reclaim_defer(spd->reclaim, entry_release, spd, old);
 	return 0;
 }
 
@@ -332,7 +344,7 @@ spd_add(struct spd *spd, const struct spd_params *params, bool may_replace, stru
 		return reason_set(why, ENOMEM, "no memory for a policy");
 	error = old ? replace(spd, old, e) : add(spd, e);
 	if (error)
-		free(e);
+		slab_give(&spd->entries, e);
 	if (error == -ENOSPC)
 		return reason_set(why, ENOSPC, "the SPD is full: %u policies", spd->max_policies);
 	return error ? reason_set(why, ENOMEM, "no memory for a policy") : 0;

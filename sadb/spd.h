@@ -74,6 +74,7 @@ struct policy {
 /* max_policies bounds the hash table; workers are lock-free readers under `reclaim`. */
 struct spd *spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim,
 		    struct reason *why);
+/* Before reclaim_free(), which ends it: what was deferred earlier still needs it. */
 void spd_free(struct spd *spd);
 
 /*

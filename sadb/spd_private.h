@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "chash.h"
+#include "slab.h"
 #include "slots.h"
 #include "spd.h"
 
@@ -77,7 +78,7 @@ struct group {
 };
 
 struct spd {
-	/* Workers read this line. */
+	/* Workers read these lines. */
 	alignas(64) struct chash policies;
 	struct chash groups;
 	uint64_t seed, src_factor, dst_factor; /* random */
@@ -86,6 +87,7 @@ struct spd {
 	/* The control thread's. */
 	alignas(64) struct sad *sad;
 	struct reclaim *reclaim;
+	struct slab entries;
 	struct slots slots;
 	LIST_HEAD(, domain) domains;
 	struct entry_list *by_sa;
