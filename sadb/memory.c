@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include <linux/mman.h>
+
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
 int
@@ -21,7 +23,7 @@ memory_map(struct memory *m, size_t size)
 	m->size = size >= HUGE_PAGE ? (size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1) : size;
 	m->base = MAP_FAILED;
 	if (size >= HUGE_PAGE)
-		m->base = mmap(NULL, m->size, prot, flags | MAP_HUGETLB, -1, 0);
+		m->base = mmap(NULL, m->size, prot, flags | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
 	if (m->base == MAP_FAILED) {
 		m->base = mmap(NULL, m->size, prot, flags | MAP_NORESERVE, -1, 0);
 		if (m->base == MAP_FAILED) {
