@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Why packets end here: one list gives the enum, the names that operators see, and what they mean. */
+/* Why packets end here: one list gives the enum, the names that operators see, and what they mean.
+ */
 #pragma once
 
 #define DROP_REASONS(X)                                                                            \
@@ -25,7 +26,8 @@
 	X(ALIGN, "align", "ciphertext not a multiple of the cipher's block")                       \
 	X(SPI_RESERVED, "spi_reserved", "SPI 0 to 255")                                            \
 	X(NO_SA, "no_sa", "inbound ESP with an SPI that no SA has")                                \
-	X(SA_MISMATCH, "sa_mismatch", "SPI known, but destination, family or encapsulation differ") \
+	X(SA_MISMATCH, "sa_mismatch",                                                              \
+	  "SPI known, but destination, family or encapsulation differ")                            \
 	X(SA_DIR, "sa_dir", "inbound ESP with the SPI of an outbound SA")                          \
 	X(SA_EXPIRED, "sa_expired", "the SA's hard lifetime is over")                              \
 	X(REPLAY, "replay", "sequence number seen before, or left of the window")                  \
@@ -33,13 +35,14 @@
 	X(PAD, "pad", "ESP padding wrong or longer than the payload")                              \
 	X(NEXT_HEADER, "next_header", "ESP next header does not fit the SA's mode")                \
 	X(INNER, "inner", "inner packet cut or longer than its place")                             \
-	X(ECN, "ecn", "congestion experienced outside, but the inner sender knows no ECN")              \
+	X(ECN, "ecn", "congestion experienced outside, but the inner sender knows no ECN")         \
 	X(SELECTOR, "selector", "packet outside its SA's selectors or policy")                     \
-	X(POLICY_IN, "policy_in", "clear packet that policy requires protected, or no policy lets in") \
+	X(POLICY_IN, "policy_in",                                                                  \
+	  "clear packet that policy requires protected, or no policy lets in")                     \
 	X(POLICY_OUT, "policy_out", "discarded by policy, or no policy lets it out")               \
 	X(NO_SA_OUT, "no_sa_out", "policy protects but there is no SA: an acquire was sent")       \
 	X(SEQ_EXHAUSTED, "seq_exhausted", "the SA's sequence numbers are used up")                 \
-	X(CRYPTO, "crypto", "the crypto backend failed to seal")                                    \
+	X(CRYPTO, "crypto", "the crypto backend failed to seal")                                   \
 	X(NATT_SHORT, "natt_short", "UDP encapsulation with 1 to 3 bytes that are no keepalive")   \
 	X(UDP_LEN, "udp_len", "UDP length below 8 or beyond IP's")                                 \
 	X(NO_BUF, "no_buf", "no packet buffer, or no room in one")                                 \
@@ -52,7 +55,7 @@ enum drop_reason {
 #define X(id, name, help) DROP_##id,
 	DROP_REASONS(X)
 #undef X
-	DROP_COUNT,
+		DROP_COUNT,
 };
 
 extern const char *const drop_names[DROP_COUNT];

@@ -20,8 +20,8 @@ struct rte_mempool;
 
 struct port {
 	const struct config_port *config;
-	uint16_t number;                  /* index in dataplane.ports */
-	uint16_t ethdev;                  /* DPDK's port id */
+	uint16_t number; /* index in dataplane.ports */
+	uint16_t ethdev; /* DPDK's port id */
 	uint16_t rx_queues,
 		tx_queues;    /* at most one per worker: worker w has queue w if it exists */
 	uint16_t mtu;         /* of IP packets */

@@ -7,7 +7,7 @@
 
 struct rate_limit {
 	uint64_t interval; /* TSC ticks for a token */
-	uint64_t burst;	   /* tokens at most */
+	uint64_t burst;    /* tokens at most */
 	uint64_t tokens;
 	uint64_t refilled; /* TSC of the last refill */
 };
