@@ -82,11 +82,13 @@ chunk_drop(struct client *client)
 }
 
 static void
-client_free(struct client *client)
+client_free(struct ctl *ctl, struct client *client)
 {
 	while (client->first)
 		chunk_drop(client);
-	close(client->fd); /* leaves the epoll set by itself */
+	/* By hand: a copy of the descriptor in a forked child would keep it in the set. */
+	epoll_ctl(ctl->epoll_fd, EPOLL_CTL_DEL, client->fd, NULL);
+	close(client->fd);
 	free(client);
 }
 
@@ -105,7 +107,7 @@ client_bury(struct ctl *ctl)
 		*link = client->next;
 		ctl->clients_count--;
 		ctl->full = false;
-		client_free(client);
+		client_free(ctl, client);
 	}
 }
 
