@@ -188,6 +188,20 @@ take(struct dataplane *dp, struct rtnl *rtnl, struct rte_mbuf *m, uint64_t now)
 	q->packets[q->count++] = m;
 }
 
+/*
+ * Where a packet goes on that need not wait any longer. A clear one for the unprotected side asks
+ * policy again: it may want it protected by now.
+ */
+static enum resume
+resume_of(const struct dataplane *dp, const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+	bool clear = (p->flags & PACKET_SEALED) == 0;
+
+	return clear && dp->ifaces[p->out].side == SIDE_UNPROTECTED ? RESUME_SPD_LOOKUP
+								    : RESUME_ADJACENCY;
+}
+
 /* Gives back what need not wait any longer. True where nothing is left. */
 static bool
 release(struct dataplane *dp, struct queue *q, uint64_t now)
@@ -198,7 +212,7 @@ release(struct dataplane *dp, struct queue *q, uint64_t now)
 		return false;
 	while (q->count > 0) {
 		if (!give_back(dp, q->packets[0],
-			       known ? RESUME_ADJACENCY : RESUME_DROP_NO_NEIGHBOUR))
+			       known ? resume_of(dp, q->packets[0]) : RESUME_DROP_NO_NEIGHBOUR))
 			return false;
 		queue_shift(q);
 		dp->waiting->stats.expired += !known;

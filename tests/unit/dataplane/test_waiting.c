@@ -162,6 +162,27 @@ packets_go_on_in_order_once_the_neighbour_is_known(void **state)
 	world_stop(&w);
 }
 
+/* Policy may have changed while it waited: only what was sealed need not ask again. */
+static void
+a_clear_packet_for_the_unprotected_side_comes_back_at_policy(void **state)
+{
+	struct rte_mbuf *clear, *sealed;
+	struct world w;
+
+	world_start(&w, 1, 64);
+	w.dp.ifaces[1].side = SIDE_UNPROTECTED;
+	clear = packet_to(&w, 7, 0);
+	sealed = packet_to(&w, 7, 0);
+	packet(sealed)->flags |= PACKET_SEALED;
+	known_below = 8;
+	waiting_put(&w.dp, clear);
+	waiting_put(&w.dp, sealed);
+	waiting_poll(&w.dp, NULL);
+	expect_out(&w, clear, RESUME_SPD_LOOKUP);
+	expect_out(&w, sealed, RESUME_ADJACENCY);
+	world_stop(&w);
+}
+
 static void
 a_neighbour_known_meanwhile_is_not_asked_for(void **state)
 {
@@ -315,6 +336,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_go_on_in_order_once_the_neighbour_is_known),
+		cmocka_unit_test(a_clear_packet_for_the_unprotected_side_comes_back_at_policy),
 		cmocka_unit_test(a_neighbour_known_meanwhile_is_not_asked_for),
 		cmocka_unit_test(expired_packets_go_back_to_be_dropped),
 		cmocka_unit_test(a_full_queue_keeps_the_latest),
