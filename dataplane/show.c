@@ -29,7 +29,8 @@ struct client {
 	const struct show_page *page; /* NULL while the request is read */
 	union show_cursor cursor;
 	bool first_row, complete;
-	char *text; /* what the client has yet to take: len bytes in room bytes */
+	uint64_t moved; /* the poll in which it last gave or took something */
+	char *text;     /* what the client has yet to take: len bytes in room bytes */
 	size_t len, room;
 };
 
@@ -38,6 +39,7 @@ struct show {
 	int listener, epoll;
 	gid_t group;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	uint64_t polls;
 	struct client clients[CLIENTS_MAX];
 };
 
@@ -129,6 +131,7 @@ client_read(struct show *show, struct client *c)
 
 	if (got <= 0)
 		return got < 0 && (errno == EAGAIN || errno == EINTR);
+	c->moved = show->polls;
 	c->request_len += (size_t)got;
 	end = memchr(c->request, '\n', c->request_len);
 	if (!end)
@@ -155,6 +158,7 @@ client_write(struct show *show, struct client *c)
 	sent = send(c->fd, c->text, c->len, MSG_NOSIGNAL);
 	if (sent < 0)
 		return errno == EAGAIN || errno == EINTR;
+	c->moved = show->polls;
 	c->len -= (size_t)sent;
 	memmove(c->text, c->text + sent, c->len);
 	return c->len > 0 || !c->complete;
@@ -191,20 +195,37 @@ peer_allowed(const struct show *show, int fd)
 	return peer.uid == 0 || peer.uid == geteuid() || in_group(fd, &peer, show->group);
 }
 
+/* A free place; where there is none, that of the client which has stood still for longest. */
+static struct client *
+client_place(struct show *show)
+{
+	struct client *place = show->clients, *c;
+
+	for (c = show->clients; c < show->clients + CLIENTS_MAX && place->fd >= 0; c++)
+		if (c->fd < 0 || c->moved < place->moved)
+			place = c;
+	if (place->fd >= 0)
+		client_close(place);
+	return place;
+}
+
 static void
 client_accept(struct show *show)
 {
 	int fd = accept4(show->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct client *c = show->clients;
 	struct epoll_event event = {.events = EPOLLIN};
+	struct client *c;
 
 	if (fd < 0)
 		return;
-	while (c < show->clients + CLIENTS_MAX && c->fd >= 0)
-		c++;
+	if (!peer_allowed(show, fd)) {
+		close(fd);
+		return;
+	}
+	c = client_place(show);
 	event.data.ptr = c;
-	if (c == show->clients + CLIENTS_MAX || !peer_allowed(show, fd) ||
-	    epoll_ctl(show->epoll, EPOLL_CTL_ADD, fd, &event))
+	c->moved = show->polls;
+	if (epoll_ctl(show->epoll, EPOLL_CTL_ADD, fd, &event))
 		close(fd);
 	else
 		c->fd = fd;
@@ -215,15 +236,20 @@ show_poll(struct show *show)
 {
 	struct epoll_event events[CLIENTS_MAX + 1];
 	int n = epoll_wait(show->epoll, events, CLIENTS_MAX + 1, 0), i;
+	bool newcomer = false;
 
+	show->polls++;
 	for (i = 0; i < n; i++) {
 		struct client *c = events[i].data.ptr;
 
 		if (!c)
-			client_accept(show);
+			newcomer = true;
 		else if (c->page || c->complete ? !client_write(show, c) : !client_read(show, c))
 			client_close(c);
 	}
+	/* Last: it may take the place of a client that an event of this turn speaks of. */
+	if (newcomer)
+		client_accept(show);
 }
 
 int

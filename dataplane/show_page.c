@@ -198,9 +198,12 @@ status_rtnl(const struct rtnl *rtnl)
 	json_t *o = json_object();
 
 	put_number(o, "messages", stats.messages);
+	put_number(o, "malformed", stats.malformed);
 	put_number(o, "resyncs", stats.resyncs);
+	put_number(o, "routes_followed", stats.routes_followed);
 	put_number(o, "routes_refused", stats.routes_refused);
 	put_number(o, "routes_foreign", stats.routes_foreign);
+	put_number(o, "neighbours_refused", stats.neighbours_refused);
 	return o;
 }
 
@@ -311,9 +314,10 @@ sa_traffic(json_t *o, const struct sad *sad, const struct sa_control *c)
 {
 	struct sa_usage usage = sad_usage(sad, c);
 	uint64_t out_seq = 0, in_seq = 0;
+	uint32_t bitmap;
 
 	if (c->sa)
-		sad_sequences(sad, c, &out_seq, &in_seq, NULL, 0);
+		sad_sequences(sad, c, &out_seq, &in_seq, &bitmap, 1);
 	put_bool(o, "esn", c->params.flags & SA_ESN);
 	put_number(o, "window", c->sa && c->sa->replay ? c->sa->replay->window : 0);
 	put_number(o, "out_seq", out_seq);
