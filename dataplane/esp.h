@@ -11,7 +11,7 @@
 struct esp_header {
 	rte_be32_t spi;
 	rte_be32_t seq; /* low half with ESN */
-};
+} __rte_packed;         /* it stands where the IP header ends: aligned to 2 bytes */
 
 #define ESP_TRAILER   2  /* pad length and next header */
 #define ESP_NEXT_NONE 59 /* a dummy packet */

@@ -202,6 +202,7 @@ encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 	bool df = outer_df(sa, inner, p->family);
 	struct esp_header *esp;
 	uint8_t *outer;
+	rte_be64_t iv;
 
 	if (rte_pktmbuf_headroom(m) < front || rte_pktmbuf_tailroom(m) < back)
 		return false;
@@ -217,8 +218,9 @@ encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 	esp->seq = rte_cpu_to_be_32((uint32_t)p->seq);
 
 	/* 3. The IV: a counter; CBC encrypts it, and what is behind it must not vary. */
+	iv = rte_cpu_to_be_64(sa->iv_base + p->seq);
 	memset(esp + 1, 0, sa->iv_len);
-	*(unaligned_uint64_t *)(esp + 1) = rte_cpu_to_be_64(sa->iv_base + p->seq);
+	memcpy(esp + 1, &iv, sizeof(iv));
 
 	/* 4. Lengths, TOS and checksum of the outer header. */
 	if (sa->family == FAMILY_V4)
