@@ -45,7 +45,8 @@ result() {
 	printf '%-7s %-28s %5s passed, %s failed%s  (%s s)\n' "$verdict" "$1" "$2" "$3" "$skipped" "$5"
 }
 
-# single NAME COMMAND...: one verdict from a command's status; its output only where it failed.
+# single NAME COMMAND...: one verdict from a command's status; its output only where it failed, and
+# without the steps of a build that went well.
 single() {
 	local name=$1 begin=$SECONDS
 
@@ -53,7 +54,7 @@ single() {
 	if "$@" >"$logs/out" 2>&1; then
 		result "$name" 1 0 0 $((SECONDS - begin))
 	else
-		cat "$logs/out"
+		grep -Ev '^\[[0-9]+/[0-9]+\] (Compiling|Linking|Generating)' "$logs/out"
 		result "$name" 0 1 0 $((SECONDS - begin))
 		return 1
 	fi
