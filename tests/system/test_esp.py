@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ESP against a second opinion: what scapy seals the engine opens, and the other way round."""
 
+import socket
+import struct
+
 import pytest
-from scapy.layers.inet import IP, IPOption_NOP
+from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP
 from scapy.packet import Raw
+from scapy.utils import checksum
 
 from esp import CBC, GCM, SUITES
-from gateway import HOST, OURS, REMOTE, THEIRS, is_esp, udp
+from gateway import HOST, OURS, REMOTE, THEIRS, ip, is_esp, udp
 
 # From no payload to the most that fits: every remainder of the padding, both families.
 SIZES = [*range(24, 57), 128, 512, 1300]
@@ -124,3 +128,20 @@ def test_C47_ip_options_are_not_copied_out(gateway):
         tunnel, udp(HOST[4], REMOTE[4], options=[IPOption_NOP()] * 4))
     assert sealed[IP].ihl == 5
     assert opened.ihl == 6
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("protocol", [UDP, TCP], ids=["udp", "tcp"])
+def test_a_checksum_that_a_veth_left_open_is_completed_before_sealing(gateway, family, protocol):
+    """As a sender with checksum offload leaves it: only the pseudo-header is summed so far."""
+    tunnel = gateway.tunnel()
+    complete = ip(HOST[family], REMOTE[family]) / protocol(dport=5000) / Raw(b"left open")
+    complete = complete.__class__(bytes(complete))
+    header = complete[protocol]
+    open_ = complete.copy()
+    number, length = {UDP: 17, TCP: 6}[protocol], len(bytes(header))
+    pseudo = b"".join(socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, a)
+                      for a in (complete.src, complete.dst)) + struct.pack("!II", length, number)
+    open_[protocol].chksum = ~checksum(pseudo) & 0xffff
+    _, opened = gateway.outbound(tunnel, open_)
+    assert opened[protocol].chksum == header.chksum

@@ -136,6 +136,24 @@ def test_of_two_metrics_the_lower_is_used(gateway):
     wait_for(lambda: active() == [20], "the other one")
 
 
+def test_equal_cost_paths_are_shared_by_flow(gateway):
+    gateway.gw.batch([
+        "neigh replace 192.0.2.81 lladdr 02:00:00:00:00:81 dev wan nud permanent",
+        "neigh replace 192.0.2.82 lladdr 02:00:00:00:00:82 dev wan nud permanent",
+        "route add 10.57.0.0/16 nexthop via 192.0.2.81 nexthop via 192.0.2.82"])
+    wait_for(lambda: "10.57.0.0/16" in gateway.engine.routes()
+             and {"192.0.2.81", "192.0.2.82"} <= gateway.engine.neighbours(), "the route")
+    taken = {}
+    for i in range(64):
+        for _ in range(2):  # a flow keeps its path
+            packet = udp(HOST[4], f"10.57.0.{i + 1}", dport=5000 + i)
+            gateway.lan.send(packet)
+            got = gateway.wan.receive(payload_is(packet[Raw].load), "it")
+            taken.setdefault(i, set()).add(got.dst[-2:])
+    assert all(len(paths) == 1 for paths in taken.values())
+    assert {"81", "82"} == set.union(*taken.values())
+
+
 def test_a_sub_port_is_an_interface_of_its_own(gateway):
     packet = udp("10.9.0.2", REMOTE[4])
     gateway.lan.send(packet, vlan=VLAN)
