@@ -124,7 +124,6 @@ read -r passed _ failed _ < <(tail -n 1 "$logs/lint")
 result lint "${passed:-0}" "${failed:-1}" 0 $((SECONDS - begin))
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
-export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 if [[ ${gcc-} ]]; then
 	unit gcc
