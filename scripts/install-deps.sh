@@ -10,7 +10,8 @@ set -euo pipefail
 # What compiles and runs the engine. libdpdk-dev brings every driver of DPDK along.
 build=(
 	meson ninja-build pkg-config gcc libc6-dev python3
-	libdpdk-dev libipsec-mb-dev libssl-dev libmnl-dev libcyaml-dev libjansson-dev libcmocka-dev
+	libdpdk-dev libipsec-mb-dev libssl-dev libmnl-dev libcyaml-dev libyaml-dev libjansson-dev
+	libcmocka-dev
 	iproute2 procps
 )
 demo=("${build[@]}" ethtool iputils-ping iperf3 tshark)
