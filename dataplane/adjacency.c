@@ -9,6 +9,7 @@
 #include "fragment.h"
 #include "icmp.h"
 #include "ip_parse.h"
+#include "room.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -138,7 +139,7 @@ find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct l2 *l2)
 static bool
 put_l2(struct worker *w, struct rte_mbuf *m, const struct l2 *l2)
 {
-	char *at = rte_pktmbuf_prepend(m, l2->len);
+	void *at = packet_prepend(m, l2->len);
 
 	if (unlikely(at == NULL)) {
 		packet_drop(w, m, DROP_NO_BUF);

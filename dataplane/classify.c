@@ -11,6 +11,7 @@
 
 #include "checksum.h"
 #include "ip_parse.h"
+#include "room.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -94,7 +95,7 @@ parse_frame(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t *
 	else if ((p->flags & PACKET_FROM_HOST) == 0 &&
 		 !rte_is_same_ether_addr(&eth->dst_addr, &iface->mac))
 		return DROP_ETH_DST;
-	rte_pktmbuf_adj(m, p->l2_len);
+	packet_adj(m, p->l2_len);
 	return DROP_COUNT;
 }
 

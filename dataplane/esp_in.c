@@ -8,6 +8,7 @@
 
 #include "esp.h"
 #include "ip_parse.h"
+#include "room.h"
 #include "tos.h"
 #include "walk.h"
 #include "worker.h"
@@ -249,10 +250,10 @@ decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_
 	uint8_t outer_tos = tos_get(rte_pktmbuf_mtod(m, void *), p->family);
 	enum drop_reason reason;
 
-	rte_pktmbuf_adj(m, (uint16_t)(esp_offset(p) + sizeof(struct esp_header) + sa->iv_len));
-	rte_pktmbuf_trim(m, (uint16_t)(rte_pktmbuf_pkt_len(m) - inner_len));
-	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->l2_len = 0;
+	packet_adj(m, (uint16_t)(esp_offset(p) + sizeof(struct esp_header) + sa->iv_len));
+	packet_cut(m, inner_len);
+	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
 	if (!ip_parse(m, true, &reason) || p->family != family)
 		return DROP_INNER;

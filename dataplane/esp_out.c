@@ -11,6 +11,7 @@
 #include "esp_op.h"
 #include "fragment.h"
 #include "icmp.h"
+#include "room.h"
 #include "tos.h"
 #include "walk.h"
 #include "worker.h"
@@ -187,6 +188,18 @@ outer_df(const struct sa *sa, const void *inner, uint8_t family)
 				       RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0;
 }
 
+/* `len` is 16, 8 or, for the NULL cipher, 0. */
+static void
+write_iv(uint8_t *at, uint32_t len, uint64_t count)
+{
+	rte_be64_t iv = rte_cpu_to_be_64(count);
+
+	if (len == 0)
+		return;
+	memset(at, 0, len);
+	memcpy(at, &iv, sizeof(iv));
+}
+
 /* One packet. False where the mbuf has no room; it is unchanged then. */
 static bool
 encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
@@ -202,25 +215,22 @@ encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 	bool df = outer_df(sa, inner, p->family);
 	struct esp_header *esp;
 	uint8_t *outer;
-	rte_be64_t iv;
 
 	if (rte_pktmbuf_headroom(m) < front || rte_pktmbuf_tailroom(m) < back)
 		return false;
 
 	/* 1. Trailer behind the inner packet. */
+	packet_append(m, (uint16_t)back);
 	write_trailer(inner + len, pad_len, p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
 
 	/* 2. Outer and ESP header in front, from the SA's template. */
-	rte_pktmbuf_append(m, (uint16_t)back);
-	outer = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)front);
+	outer = packet_prepend(m, (uint16_t)front);
 	memcpy(outer, sa->outer, sa->outer_len);
 	esp = (struct esp_header *)(outer + sa->outer_len - sizeof(*esp));
 	esp->seq = rte_cpu_to_be_32((uint32_t)p->seq);
 
 	/* 3. The IV: a counter; CBC encrypts it, and what is behind it must not vary. */
-	iv = rte_cpu_to_be_64(sa->iv_base + p->seq);
-	memset(esp + 1, 0, sa->iv_len);
-	memcpy(esp + 1, &iv, sizeof(iv));
+	write_iv((uint8_t *)(esp + 1), sa->iv_len, sa->iv_base + p->seq);
 
 	/* 4. Lengths, TOS and checksum of the outer header. */
 	if (sa->family == FAMILY_V4)

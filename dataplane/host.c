@@ -28,6 +28,7 @@
 #include <rte_ring.h>
 
 #include "packet.h"
+#include "room.h"
 #include "tap.h"
 #include "worker.h"
 
@@ -229,6 +230,7 @@ tap_to_workers(struct host *h, const struct iface *iface)
 		}
 		m->data_len = got;
 		m->pkt_len = got;
+		room_fit(m, 0);
 		frames[n++] = m;
 		h->spare_count--;
 	}

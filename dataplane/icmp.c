@@ -14,6 +14,7 @@
 #include "checksum.h"
 #include "ip_parse.h"
 #include "rate_limit.h"
+#include "room.h"
 #include "worker.h"
 
 #define IPV4_ERROR_MAX 576  /* RFC 1812 section 4.3.2.3 */
@@ -192,7 +193,7 @@ icmp_error(struct worker *w, struct rte_mbuf *m, enum icmp_error error, uint32_t
 	e = rte_pktmbuf_alloc(w->dp->pool);
 	if (e == NULL)
 		return;
-	if (rte_pktmbuf_append(e, (uint16_t)RTE_MIN(len, max)) == NULL) {
+	if (packet_append(e, (uint16_t)RTE_MIN(len, max)) == NULL) {
 		rte_pktmbuf_free(e);
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #include <rte_ip.h>
 
+#include "room.h"
 #include "sadb/chash.h"
 
 #define OPTION_END  0
@@ -63,14 +64,6 @@ bool
 ip_addr_is_link_local(uint8_t family, const union ip_addr *addr)
 {
 	return family == FAMILY_V6 && addr->bytes[0] == 0xfe && (addr->bytes[1] & 0xc0) == 0x80;
-}
-
-/* Cuts an Ethernet trailer, or the padding of traffic flow confidentiality. */
-static void
-cut_behind(struct rte_mbuf *m, uint32_t len)
-{
-	m->data_len = (uint16_t)len;
-	m->pkt_len = len;
 }
 
 static uint32_t
@@ -174,7 +167,7 @@ parse_v4(struct rte_mbuf *m, struct packet *p, bool check_sum)
 	}
 	if (martian_v4(ip))
 		return DROP_MARTIAN;
-	cut_behind(m, len);
+	packet_cut(m, len); /* an Ethernet trailer, or padding that hides lengths */
 	p->family = FAMILY_V4;
 	p->proto = ip->next_proto_id;
 	p->l4_off = (uint16_t)header_len;
@@ -261,7 +254,7 @@ parse_v6(struct rte_mbuf *m, struct packet *p)
 		return DROP_IP_LEN;
 	if (martian_v6(ip))
 		return DROP_MARTIAN;
-	cut_behind(m, len);
+	packet_cut(m, len); /* an Ethernet trailer, or padding that hides lengths */
 	p->family = FAMILY_V6;
 	p->proto = ip->proto;
 	p->l4_off = sizeof(*ip);

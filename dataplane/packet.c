@@ -5,6 +5,7 @@
  */
 #include <rte_ip.h>
 
+#include "room.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -27,17 +28,15 @@ static bool
 put_host_l2(struct rte_mbuf *m, const struct packet *p, const struct iface *iface)
 {
 	static const struct rte_ether_addr from_us = {{0x02, 0, 0, 0, 0, 0x01}};
-	const uint8_t *received = rte_pktmbuf_mtod(m, const uint8_t *) - p->l2_len;
-	struct rte_ether_hdr *eth =
-		(struct rte_ether_hdr *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	struct rte_ether_hdr *eth;
 
-	if (eth == NULL)
-		return false;
-	if (p->l2_len != 0) {
-		/* The type stands where it did, in front of the packet. */
-		memmove(eth, received, 2 * RTE_ETHER_ADDR_LEN);
-		return true;
-	}
+	/* The type stands where it did, in front of the packet. */
+	if (p->l2_len != 0)
+		memmove(ip - RTE_ETHER_HDR_LEN, ip - p->l2_len, 2 * RTE_ETHER_ADDR_LEN);
+	eth = packet_prepend(m, RTE_ETHER_HDR_LEN);
+	if (eth == NULL || p->l2_len != 0)
+		return eth != NULL;
 	eth->dst_addr = iface->mac;
 	eth->src_addr = from_us;
 	eth->ether_type = p->family == FAMILY_V4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)

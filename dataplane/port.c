@@ -15,6 +15,7 @@
 
 #include "dataplane.h"
 #include "packet.h"
+#include "room.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -191,13 +192,8 @@ packet_pool_new(unsigned int count, unsigned int room, int socket, struct reason
 	room = RTE_ALIGN_CEIL(RTE_MAX(room, (unsigned int)ROOM_MIN) + PACKET_TAILROOM,
 			      RTE_CACHE_LINE_SIZE);
 	room = RTE_MIN(room, (unsigned int)ROOM_MAX);
-	/*
-	 * The host and control threads take and give buffers, too, and may be preempted in the
-	 * middle of it: relaxed tail synchronisation keeps workers from waiting for them.
-	 */
-	pool = rte_pktmbuf_pool_create_by_ops("packets", count, POOL_CACHE, sizeof(struct packet),
-					      (uint16_t)(PACKET_HEADROOM + room), socket,
-					      "ring_mt_rts");
+	pool = room_pool_new("packets", count, POOL_CACHE, (uint16_t)(PACKET_HEADROOM + room),
+			     socket);
 	if (pool == NULL)
 		reason_set(why, rte_errno, "no memory for %u packet buffers of %u bytes: %s", count,
 			   room, rte_strerror(rte_errno));
@@ -401,7 +397,7 @@ ports_stop(struct dataplane *dp)
 		rte_eth_dev_close(port->ethdev);
 	}
 	dp->ifaces_count = 0;
-	rte_mempool_free(dp->pool);
+	room_pool_free(dp->pool);
 	dp->pool = NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 #include <rte_ip.h>
 
+#include "room.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -125,6 +126,7 @@ rx(struct worker *w, const struct port *port, struct burst *b)
 			}
 		}
 		*packet(m) = (struct packet){.in = port->iface, .out = IFACE_NONE};
+		room_fit(m, 0);
 		if (!spread(w, port, m))
 			burst_add(b, m);
 	}

@@ -12,7 +12,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
-#include "dataplane/packet.h"
+#include "dataplane/room.h"
 
 /* An mbuf with its private area and room, as a pool would lay it out. */
 struct frame {
@@ -33,6 +33,7 @@ frame_set(struct frame *f, const void *data, size_t len)
 	f->m.data_len = (uint16_t)len;
 	f->m.pkt_len = (uint32_t)len;
 	f->m.nb_segs = 1;
+	room_fit(&f->m, 0);
 	memcpy(f->room + PACKET_HEADROOM, data, len);
 	return &f->m;
 }

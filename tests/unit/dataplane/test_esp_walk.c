@@ -19,6 +19,7 @@
 
 #include "dataplane/esp.h"
 #include "dataplane/ip_parse.h"
+#include "dataplane/room.h"
 #include "dataplane/walk.h"
 #include "dataplane/worker.h"
 
@@ -491,7 +492,7 @@ start(void **state)
 
 	if (rte_eal_init(RTE_DIM(args), args) < 0)
 		return -1;
-	pool = rte_pktmbuf_pool_create("test", POOL_SIZE, 0, sizeof(struct packet), 2048 + 256, 0);
+	pool = room_pool_new("test", POOL_SIZE, 0, 2048 + 256, 0);
 	return pool == NULL ? -1 : 0;
 }
 

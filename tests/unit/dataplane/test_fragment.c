@@ -13,6 +13,7 @@
 
 #include "dataplane/fragment.h"
 #include "dataplane/ip_parse.h"
+#include "dataplane/room.h"
 #include "engine.h"
 #include "frame.h"
 
@@ -27,8 +28,7 @@ setup(void **state)
 {
 
 	engine_start(&e, 1);
-	big = rte_pktmbuf_pool_create("big", 15, 0, sizeof(struct packet), UINT16_MAX,
-				      SOCKET_ID_ANY);
+	big = room_pool_new("big", 15, 0, UINT16_MAX, SOCKET_ID_ANY);
 	assert_non_null(big);
 	return 0;
 }
@@ -38,7 +38,7 @@ teardown(void **state)
 {
 	engine_stop(&e);
 	assert_int_equal(rte_mempool_in_use_count(big), 0);
-	rte_mempool_free(big);
+	room_pool_free(big);
 	return 0;
 }
 

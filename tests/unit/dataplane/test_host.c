@@ -28,6 +28,7 @@
 #include <rte_udp.h>
 
 #include "dataplane/host.h"
+#include "dataplane/room.h"
 #include "dataplane/rtnl.h"
 #include "dataplane/worker.h"
 #include "fib_model.h"
@@ -67,8 +68,7 @@ world_start(void **state)
 		"ip link set lo up");
 	if (rte_eal_init(RTE_DIM(args), args) < 0)
 		return -1;
-	dp.pool = rte_pktmbuf_pool_create("packets", 2047, 64, sizeof(struct packet),
-					  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	dp.pool = room_pool_new("packets", 2047, 64, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	dp.fib = model_fib();
 	dp.neighs = model_neighs();
 	dp.workers_count = WORKERS;
@@ -100,7 +100,7 @@ world_stop(void **state)
 		rte_ring_free(dp.workers[i]->inbox);
 		free(dp.workers[i]);
 	}
-	rte_mempool_free(dp.pool);
+	room_pool_free(dp.pool);
 	model_reset();
 	rte_eal_cleanup();
 	return 0;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The pool of packet buffers. The host and control threads take and give buffers, too, and may be
+ * preempted in the middle of it: relaxed tail synchronisation keeps workers from waiting for them.
+ *
+ * Under AddressSanitizer a wrapper around the pool's ring poisons each buffer that is given back,
+ * by whomever, and opens it again when it is taken.
+ */
+#include "room.h"
+
+#include <string.h>
+
+#include <rte_mempool.h>
+
+#define RING_OPS "ring_mt_rts"
+
+#ifdef ROOM_GUARDED
+#define POOL_OPS "guarded"
+
+static struct rte_mempool_ops ring;
+
+static size_t
+buffer_size(struct rte_mempool *pool)
+{
+	return sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(pool) +
+	       rte_pktmbuf_data_room_size(pool);
+}
+
+static void
+open_buffer(struct rte_mempool *pool, void *arg, void *buffer, unsigned int index)
+{
+	ASAN_UNPOISON_MEMORY_REGION(buffer, buffer_size(pool));
+}
+
+static int
+give(struct rte_mempool *pool, void *const *buffers, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		/* While the pool is filled they are no mbufs yet. */
+		if (((struct rte_mbuf *)buffers[i])->pool == pool)
+			ASAN_POISON_MEMORY_REGION(buffers[i], buffer_size(pool));
+	}
+	return ring.enqueue(pool, buffers, n);
+}
+
+static int
+take(struct rte_mempool *pool, void **buffers, unsigned int n)
+{
+	int error = ring.dequeue(pool, buffers, n);
+
+	for (unsigned int i = 0; i < n && error == 0; i++)
+		open_buffer(pool, NULL, buffers[i], 0);
+	return error;
+}
+
+/* Once for the program; pools are made by one thread. */
+static void
+register_ops(void)
+{
+	struct rte_mempool_ops guarded;
+
+	if (ring.enqueue != NULL)
+		return;
+	for (unsigned int i = 0; i < rte_mempool_ops_table.num_ops; i++)
+		if (strcmp(rte_mempool_ops_table.ops[i].name, RING_OPS) == 0)
+			ring = rte_mempool_ops_table.ops[i];
+	guarded = ring;
+	strcpy(guarded.name, POOL_OPS);
+	guarded.enqueue = give;
+	guarded.dequeue = take;
+	rte_mempool_register_ops(&guarded);
+}
+#else
+#define POOL_OPS RING_OPS
+#endif
+
+struct rte_mempool *
+room_pool_new(const char *name, unsigned int count, unsigned int cache, uint16_t size, int socket)
+{
+#ifdef ROOM_GUARDED
+	register_ops();
+	cache = 0;
+#endif
+	return rte_pktmbuf_pool_create_by_ops(name, count, cache, sizeof(struct packet), size,
+					      socket, POOL_OPS);
+}
+
+void
+room_pool_free(struct rte_mempool *pool)
+{
+#ifdef ROOM_GUARDED
+	/* EAL clears the memory, and gives it to others. */
+	if (pool != NULL)
+		rte_mempool_obj_iter(pool, open_buffer, NULL);
+#endif
+	rte_mempool_free(pool);
+}
