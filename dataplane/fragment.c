@@ -10,6 +10,7 @@
 #include <rte_tcp.h>
 
 #include "checksum.h"
+#include "room.h"
 #include "worker.h"
 
 #define OPTION_END      0
@@ -40,7 +41,9 @@ make_parts(struct worker *w, const struct rte_mbuf *m, struct rte_mbuf **out, un
 		return false;
 	for (unsigned int i = 0; i < n; i++) {
 		*packet(out[i]) = *packet(m);
-		packet(out[i])->flags &= (uint16_t)~PACKET_MERGED;
+		/* No part has the header that stood in front of the whole. */
+		packet(out[i])->flags &= (uint16_t) ~(PACKET_MERGED | PACKET_FROM_HOST);
+		packet(out[i])->l2_len = 0;
 	}
 	return true;
 }
@@ -50,7 +53,7 @@ static bool
 fill(struct rte_mbuf *part, const void *header, uint32_t header_len, const void *payload,
      uint32_t payload_len)
 {
-	char *at = rte_pktmbuf_append(part, (uint16_t)(header_len + payload_len));
+	char *at = packet_append(part, (uint16_t)(header_len + payload_len));
 
 	if (at == NULL)
 		return false;
