@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What sealane-bench is asked to measure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/crypto.h"
+
+enum direction { DIRECTION_OUT, DIRECTION_IN, DIRECTION_BOTH };
+enum order { ORDER_SEQ, ORDER_RANDOM, ORDER_ZIPF };
+
+struct options {
+	enum direction direction;
+	unsigned int suite;
+	uint8_t family; /* of inner and outer packets */
+	bool udp_encap;
+	unsigned int size; /* bytes of an inner IP packet, 0 for a mix */
+	unsigned int sas;  /* in each direction */
+	enum order order;  /* in which packets take them */
+	unsigned int policies;
+	unsigned int workers;
+	enum crypto_backend backend;
+	unsigned int burst;
+	unsigned int repeat;
+	const char *json;
+};
+
+/* The words of the choices, as they are given and printed. */
+extern const char *const direction_words[];
+extern const char *const order_words[];
+
+/* Reads the command line; ends the program, with help, where it is wrong. */
+struct options options_read(int argc, char **argv);
+
+static inline bool
+options_carry(const struct options *o, enum direction direction)
+{
+	return o->direction == direction || o->direction == DIRECTION_BOTH;
+}
