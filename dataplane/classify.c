@@ -21,8 +21,6 @@
 #define ETHERTYPE_VLAN RTE_BE16(RTE_ETHER_TYPE_VLAN)
 #define ETHERTYPE_QINQ RTE_BE16(RTE_ETHER_TYPE_QINQ)
 
-#define ND_FIRST     133 /* ICMPv6 router solicitation (RFC 4861) */
-#define ND_LAST      137 /* redirect */
 #define ND_HOP_LIMIT 255 /* proves that the sender is on the link */
 
 #define PORT_NAT_T RTE_BE16(4500)
@@ -130,15 +128,9 @@ parse_packet(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t 
 
 /* Neighbour discovery of the link itself, which the kernel does. */
 static bool
-is_nd(const struct rte_mbuf *m, const struct packet *p)
+is_link_nd(const struct rte_mbuf *m)
 {
-	uint8_t icmp;
-
-	if (p->proto != IPPROTO_ICMPV6 || p->family != FAMILY_V6 || p->fragment != 0 ||
-	    rte_pktmbuf_data_len(m) <= p->l4_off)
-		return false;
-	icmp = *rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
-	return icmp >= ND_FIRST && icmp <= ND_LAST &&
+	return ip_is_nd(m) &&
 	       rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->hop_limits == ND_HOP_LIMIT;
 }
 
@@ -197,22 +189,22 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 		return;
 	}
 	if (unlikely(type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6)) {
-		if (host)
-			from_host(w, m, p, true);
-		else if (type == ETHERTYPE_ARP)
-			packet_punt(w, m);
-		else
+		if (type != ETHERTYPE_ARP)
 			packet_drop(w, m, DROP_ETH_TYPE);
+		else if (host)
+			from_host(w, m, p, true);
+		else
+			packet_punt(w, m);
 		return;
 	}
 	reason = parse_packet(w, m, p, type);
 	if (unlikely(reason != DROP_COUNT))
 		packet_drop(w, m, reason);
 	else if (host)
-		from_host(w, m, p, is_nd(m, p));
+		from_host(w, m, p, is_link_nd(m));
 	else if (is_esp(m, p))
 		burst_add(&w->inbound, m);
-	else if (is_nd(m, p))
+	else if (is_link_nd(m))
 		packet_punt(w, m);
 	else
 		burst_add(&w->clear, m);

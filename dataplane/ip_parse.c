@@ -18,6 +18,9 @@
 #define OPTION_LSRR 131
 #define OPTION_SSRR 137
 
+#define ND_FIRST 133 /* ICMPv6 router solicitation (RFC 4861) */
+#define ND_LAST  137 /* redirect */
+
 union ip_addr
 ip_dst(const struct rte_mbuf *m)
 {
@@ -237,7 +240,23 @@ walk_extensions(const struct rte_mbuf *m, struct packet *p, uint8_t next)
 	}
 	p->proto = next;
 	p->l4_off = (uint16_t)off;
+	/* A first fragment has the whole chain, the upper layer's header included (RFC 7112). */
+	if (p->fragment == 1 && len - off < (next == IPPROTO_TCP ? 20u : 8u))
+		return DROP_IP_EXT;
 	return DROP_COUNT;
+}
+
+bool
+ip_is_nd(const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+	uint8_t type;
+
+	if (p->family != FAMILY_V6 || p->proto != IPPROTO_ICMPV6 || p->fragment != 0 ||
+	    rte_pktmbuf_data_len(m) <= p->l4_off)
+		return false;
+	type = *rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
+	return type >= ND_FIRST && type <= ND_LAST;
 }
 
 static enum drop_reason
@@ -304,6 +323,7 @@ packet_flow(const struct rte_mbuf *m, struct flow *flow)
 		.family = p->family,
 		.proto = p->proto,
 		.ports_opaque = p->fragment == 2,
+		.proto_opaque = p->fragment == 2 && is_extension(p->proto),
 	};
 	switch (p->proto) {
 	case IPPROTO_TCP:

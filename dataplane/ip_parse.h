@@ -20,6 +20,9 @@ bool ip_parse(struct rte_mbuf *m, bool check_sum, enum drop_reason *reason);
 /* What selectors are compared with; for a parsed packet. */
 void packet_flow(const struct rte_mbuf *m, struct flow *flow);
 
+/* Whether a parsed packet is neighbour discovery (RFC 4861). */
+bool ip_is_nd(const struct rte_mbuf *m);
+
 /* The destination, or the source, of a parsed packet. */
 union ip_addr ip_dst(const struct rte_mbuf *m);
 union ip_addr ip_src(const struct rte_mbuf *m);

@@ -60,9 +60,18 @@ struct flow {
 	uint8_t family;
 	uint8_t proto;     /* of the payload, behind IPv6 extension headers */
 	bool ports_opaque; /* a non-initial fragment or a cut header: ports are unknown */
+	bool proto_opaque; /* a non-initial fragment behind extension headers: not even that */
 };
 
-/* Whether the flow lies inside the selector. Opaque ports match only a selector with any ports. */
+/* Whether the selector asks for something of the flow that cannot be seen. */
+static inline bool
+selector_blind(const struct selector *s, const struct flow *f)
+{
+	return (f->proto_opaque && s->proto != 0) ||
+	       (f->ports_opaque && (s->sport_mask | s->dport_mask) != 0);
+}
+
+/* Whether the flow lies inside the selector, as far as that can be seen: what cannot does not. */
 static inline bool
 selector_match(const struct selector *s, const struct flow *f)
 {
@@ -70,11 +79,11 @@ selector_match(const struct selector *s, const struct flow *f)
 
 	if (s->family == 0)
 		return true;
-	if (s->family != f->family || (s->proto != 0 && s->proto != f->proto))
+	if (s->family != f->family || selector_blind(s, f))
 		return false;
-	if ((s->sport_mask | s->dport_mask) != 0 &&
-	    (f->ports_opaque || ((f->sport ^ s->sport) & s->sport_mask) != 0 ||
-	     ((f->dport ^ s->dport) & s->dport_mask) != 0))
+	if ((s->proto != 0 && s->proto != f->proto) ||
+	    ((f->sport ^ s->sport) & s->sport_mask) != 0 ||
+	    ((f->dport ^ s->dport) & s->dport_mask) != 0)
 		return false;
 	src = ip_addr_mask(&f->src, s->src_len);
 	dst = ip_addr_mask(&f->dst, s->dst_len);

@@ -43,7 +43,6 @@ struct spd_template {
 struct spd_id {
 	struct selector sel;
 	uint8_t dir; /* enum spd_dir */
-	uint32_t mark, mark_mask;
 	uint32_t if_id;
 };
 
@@ -95,7 +94,11 @@ uint32_t spd_tuples(const struct spd *spd); /* combinations of prefix lengths in
 
 /* ---- workers ---- */
 
-/* Worker: the first policy in priority order that the flow matches, or NULL. */
+/*
+ * Worker: the first policy in priority order that the flow matches, or NULL. A flow whose ports or
+ * protocol cannot be seen matches each policy that protects or discards some of its kind, and no
+ * bypass that asks for them; selector_blind() says so of the policy found.
+ */
 struct policy *spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir,
 			  const struct flow *flow);
 

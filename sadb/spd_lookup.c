@@ -4,16 +4,21 @@
 
 #include "spd_private.h"
 
-/* Ports and protocol; the addresses are known to be equal. */
+/*
+ * Ports and protocol; the addresses are known to be equal. What cannot be seen, of a later fragment
+ * or a cut header, may be anything: it matches what protects or discards, and no bypass, so that it
+ * does not fall through to a policy of less priority that lets it go (RFC 4301 section 7).
+ */
 static inline bool
 entry_fits(const struct entry *e, const struct flow *f)
 {
+	if (unlikely(selector_blind(&e->policy.params.id.sel, f)))
+		return e->policy.params.action != SPD_BYPASS &&
+		       (f->proto_opaque || e->proto == 0 || e->proto == f->proto);
 	if (e->proto != 0 && e->proto != f->proto)
 		return false;
-	if (!e->ports)
-		return true;
-	return !f->ports_opaque && ((f->sport ^ e->sport) & e->sport_mask) == 0 &&
-	       ((f->dport ^ e->dport) & e->dport_mask) == 0;
+	return !e->ports || (((f->sport ^ e->sport) & e->sport_mask) == 0 &&
+			     ((f->dport ^ e->dport) & e->dport_mask) == 0);
 }
 
 /* The better of `best` and the first policy of the tuple that the flow matches. */

@@ -135,7 +135,7 @@ test_same_identity_is_refused_unless_replaced(void **state)
 	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.action, SPD_DISCARD);
 	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->index, index);
 
-	p.id.mark = p.id.mark_mask = 1; /* the mark is part of the identity */
+	p.id.if_id = 1; /* is part of the identity */
 	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
 	end(f);
 }
@@ -255,7 +255,7 @@ test_a_selector_of_both_families_matches_both(void **state)
 }
 
 static void
-test_a_selector_of_ports_does_not_match_where_they_are_unknown(void **state)
+test_C40_unseen_ports_match_what_protects_and_no_bypass(void **state)
 {
 	struct fixture *f = begin(16);
 	struct spd_params p = bypass(HOST_A, 32, 0, 0, 5);
@@ -268,6 +268,13 @@ test_a_selector_of_ports_does_not_match_where_they_are_unknown(void **state)
 	assert_non_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
 	flow.ports_opaque = true;
 	assert_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+	p.action = SPD_DISCARD;
+	spd_add(f->spd, &p, true, NULL);
+	assert_non_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+	flow.proto = IPPROTO_TCP;
+	assert_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+	flow.proto_opaque = true;
+	assert_non_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
 	end(f);
 }
 
@@ -444,7 +451,13 @@ model_lookup(const struct model *m, uint32_t if_id, uint8_t dir, const struct fl
 	for (unsigned int i = 0; i < m->n; i++) {
 		const struct spd_params *p = &m->policy[i];
 
-		if (p->id.if_id != if_id || p->id.dir != dir || !selector_match(&p->id.sel, flow))
+		struct selector sel = p->id.sel;
+
+		if (p->action != SPD_BYPASS && flow->ports_opaque)
+			sel.sport_mask = sel.dport_mask = 0;
+		if (p->action != SPD_BYPASS && flow->proto_opaque)
+			sel.proto = 0;
+		if (p->id.if_id != if_id || p->id.dir != dir || !selector_match(&sel, flow))
 			continue;
 		if (best < 0 || p->priority < m->policy[best].priority ||
 		    (p->priority == m->policy[best].priority && m->age[i] < m->age[best]))
@@ -488,7 +501,6 @@ random_policy(uint64_t *r)
 	p.action = SPD_BYPASS + (uint8_t)random_below(r, 2);
 	p.id.dir = (uint8_t)random_below(r, SPD_DIRS);
 	p.id.if_id = random_below(r, 2) * 7;
-	p.id.mark = random_below(r, 10) == 0;
 	if (random_below(r, 20) == 0)
 		return p;
 	s->family = random_below(r, 2) ? FAMILY_V4 : FAMILY_V6;
@@ -521,6 +533,7 @@ random_flow(uint64_t *r)
 	f.sport = rte_cpu_to_be_16((uint16_t)random_below(r, 2));
 	f.dport = rte_cpu_to_be_16((uint16_t)random_below(r, 16));
 	f.ports_opaque = random_below(r, 8) == 0;
+	f.proto_opaque = f.ports_opaque && random_below(r, 3) == 0;
 	return f;
 }
 
@@ -593,7 +606,7 @@ main(void)
 		cmocka_unit_test(test_what_cannot_be_is_refused_with_a_reason),
 		cmocka_unit_test(test_of_equal_priorities_the_older_wins),
 		cmocka_unit_test(test_a_selector_of_both_families_matches_both),
-		cmocka_unit_test(test_a_selector_of_ports_does_not_match_where_they_are_unknown),
+		cmocka_unit_test(test_C40_unseen_ports_match_what_protects_and_no_bypass),
 		cmocka_unit_test(test_flush_leaves_nothing),
 		cmocka_unit_test(test_ten_thousand_policies_are_all_found_and_all_go),
 		cmocka_unit_test(test_without_memory_nothing_changes),
