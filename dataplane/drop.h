@@ -37,6 +37,7 @@
 	X(INNER, "inner", "inner packet cut or longer than its place")                             \
 	X(ECN, "ecn", "congestion experienced outside, but the inner sender knows no ECN")         \
 	X(SELECTOR, "selector", "packet outside its SA's selectors or policy")                     \
+	X(TENANT, "tenant", "decrypted for a tenant that no interface belongs to")                 \
 	X(POLICY_IN, "policy_in",                                                                  \
 	  "clear packet that policy requires protected, or no policy lets in")                     \
 	X(POLICY_OUT, "policy_out", "discarded by policy, or no policy lets it out")               \

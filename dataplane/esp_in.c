@@ -26,25 +26,26 @@ esp_header(const struct rte_mbuf *m)
 	return rte_pktmbuf_mtod_offset(m, const struct esp_header *, esp_offset(packet(m)));
 }
 
-static union ip_addr
-destination(const struct rte_mbuf *m)
-{
-	union ip_addr dst = {0};
+/* The answer about one destination: the next packet mostly has the same. */
+struct ours {
+	union ip_addr dst;
+	uint16_t vrf;
+	uint8_t family;
+	bool local;
+};
 
-	if (packet(m)->family == FAMILY_V4)
-		dst.v4 = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr;
-	else
-		memcpy(dst.bytes, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr,
-		       sizeof(dst.bytes));
-	return dst;
-}
-
+/* Whether an address is one of the host's. */
 static bool
-is_local(const struct worker *w, const struct packet *p, const union ip_addr *dst)
+is_ours(const struct worker *w, const struct packet *p, const union ip_addr *dst,
+	struct ours *known)
 {
-	const struct nexthop *nh = fib_lookup(w->dp->fib, p->vrf, p->family, dst, 0);
+	if (known->family != p->family || known->vrf != p->vrf ||
+	    !ip_addr_equal(&known->dst, dst)) {
+		const struct nexthop *nh = fib_lookup(w->dp->fib, p->vrf, p->family, dst, 0);
 
-	return nh->type == NEXTHOP_LOCAL;
+		*known = (struct ours){*dst, p->vrf, p->family, nh->type == NEXTHOP_LOCAL};
+	}
+	return known->local;
 }
 
 static enum drop_reason
@@ -103,26 +104,32 @@ prefetch_spis(const struct worker *w, const struct burst *b)
 	}
 }
 
-/* sad_lookup: ESP for another host joins `clear` and is forwarded like anything else. */
+/*
+ * sad_lookup: ESP for another host joins `clear` and is forwarded like anything else. Without
+ * asking whose it is, our own packets could be sent back to us and move their SA's window.
+ */
 void
 sad_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_NO_SA;
+	struct ours known = {0};
 	unsigned int kept = 0;
 
 	prefetch_spis(w, b);
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		struct packet *p = packet(m);
-		union ip_addr dst = destination(m);
+		union ip_addr dst = ip_dst(m);
 
+		if (!is_ours(w, p, &dst, &known)) {
+			burst_add(&w->clear, m);
+			continue;
+		}
 		p->sa = find_sa(w, m, &dst, &reason);
 		if (p->sa != NULL)
 			b->m[kept++] = m;
-		else if (is_local(w, p, &dst))
-			packet_drop(w, m, reason);
 		else
-			burst_add(&w->clear, m);
+			packet_drop(w, m, reason);
 	}
 	b->n = kept;
 }
@@ -229,15 +236,19 @@ tos_decap(uint8_t outer, void *inner, uint8_t family, uint16_t flags)
 	return true;
 }
 
-/* The routing table of what the SA's tenant received; the outer packet's where it has none. */
-static uint16_t
-inner_vrf(const struct dataplane *dp, const struct sa *sa, uint16_t outer_vrf)
+/* The routing table of the SA's tenant, the outer packet's for none. False: no such tenant. */
+static bool
+inner_vrf(const struct dataplane *dp, const struct sa *sa, uint16_t *vrf)
 {
-	if (sa->if_id != 0)
-		for (unsigned int i = 0; i < dp->ifaces_count; i++)
-			if (dp->ifaces[i].if_id == sa->if_id)
-				return dp->ifaces[i].vrf;
-	return outer_vrf;
+	if (sa->if_id == 0)
+		return true;
+	for (unsigned int i = 0; i < dp->ifaces_count; i++) {
+		if (dp->ifaces[i].if_id == sa->if_id) {
+			*vrf = dp->ifaces[i].vrf;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The inner packet becomes the packet. DROP_COUNT where it may go on. */
@@ -259,7 +270,8 @@ decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_
 		return DROP_INNER;
 	if (!tos_decap(outer_tos, rte_pktmbuf_mtod(m, void *), family, sa->flags))
 		return DROP_ECN;
-	p->vrf = inner_vrf(w->dp, sa, p->vrf);
+	if (!inner_vrf(w->dp, sa, &p->vrf))
+		return DROP_TENANT;
 	p->if_id = sa->if_id;
 	return DROP_COUNT;
 }

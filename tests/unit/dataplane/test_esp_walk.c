@@ -149,6 +149,16 @@ tunnel_policy(const struct tunnel *t, enum spd_dir dir)
 }
 
 static void
+add_local(struct gateway *g, uint8_t family, uint8_t last)
+{
+	const struct fib_prefix host = {address(family, last), family == FAMILY_V4 ? 32 : 128,
+					family};
+	const struct nexthop local = {.type = NEXTHOP_LOCAL, .iface = 1};
+
+	assert_int_equal(fib_set(g->dp->fib, 0, &host, 0, &local, 1, NULL), 0);
+}
+
+static void
 tunnel_install(struct gateway *a, struct gateway *b, const struct tunnel *t)
 {
 	struct sa_params out = tunnel_sa(t), in = tunnel_sa(t);
@@ -156,6 +166,8 @@ tunnel_install(struct gateway *a, struct gateway *b, const struct tunnel *t)
 	struct spd_params policy_fwd = tunnel_policy(t, SPD_FWD);
 	struct reason why = {0};
 
+	add_local(a, t->outer, 1);
+	add_local(b, t->outer, 2);
 	out.out_seq = t->start;
 	in.in_seq = t->start;
 	if (sad_add(a->dp->sad, &out, &why) != 0 || sad_add(b->dp->sad, &in, &why) != 0 ||
@@ -384,6 +396,36 @@ C33_C19_a_flipped_bit_is_dropped_and_moves_nothing(void **state)
 	}
 }
 
+/* An SA without a direction could open what it sealed, and its window and lifetimes would move. */
+static void
+our_own_packet_sent_back_to_us_moves_nothing(void **state)
+{
+	struct tunnel t = {0, FAMILY_V4, FAMILY_V4, false, 0};
+	struct burst burst = {0};
+	struct gateway a, b;
+	struct sa_id id = tunnel_sa(&t).id;
+	uint64_t out_seq, in_seq;
+	uint32_t bitmap[1];
+
+	gateway_start(&a, CRYPTO_IPSEC_MB);
+	gateway_start(&b, CRYPTO_IPSEC_MB);
+	tunnel_install(&a, &b, &t);
+	burst_add(&burst, sealed_packet(&a, &t));
+	assert_int_equal(sad_usage(a.dp->sad, sad_find(a.dp->sad, &id)).packets, 1);
+	memset(packet(burst.m[0]), 0, sizeof(struct packet));
+	packet(burst.m[0])->in = 1;
+	assert_true(ip_parse(burst.m[0], true, &(enum drop_reason){0}));
+	sad_stage(a.w, &burst);
+	assert_int_equal(burst.n, 0);
+	assert_int_equal(a.w->clear.n, 1); /* somebody else's: forwarded, if policy lets it */
+	sad_sequences(a.dp->sad, sad_find(a.dp->sad, &id), &out_seq, &in_seq, bitmap, 1);
+	assert_int_equal(in_seq, 0);
+	assert_int_equal(sad_usage(a.dp->sad, sad_find(a.dp->sad, &id)).packets, 1);
+	free_burst(&a.w->clear);
+	gateway_stop(&a);
+	gateway_stop(&b);
+}
+
 static void
 truncated_packets_get_a_reason_at_every_length(void **state)
 {
@@ -395,12 +437,6 @@ truncated_packets_get_a_reason_at_every_length(void **state)
 
 		gateway_start(&a, CRYPTO_IPSEC_MB);
 		gateway_start(&b, CRYPTO_IPSEC_MB);
-		/* The tunnel's end is local here, or ESP without an SA would be forwarded. */
-		assert_int_equal(fib_set(b.dp->fib, 0,
-					 &(struct fib_prefix){address(FAMILY_V4, 2), 32, FAMILY_V4},
-					 0, &(struct nexthop){.type = NEXTHOP_LOCAL, .iface = 1}, 1,
-					 NULL),
-				 0);
 		tunnel_install(&a, &b, &t);
 		m = sealed_packet(&a, &t);
 		len = (uint16_t)rte_pktmbuf_pkt_len(m);
@@ -502,6 +538,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_suite_family_and_number_size_carries_every_packet),
 		cmocka_unit_test(C33_C19_a_flipped_bit_is_dropped_and_moves_nothing),
+		cmocka_unit_test(our_own_packet_sent_back_to_us_moves_nothing),
 		cmocka_unit_test(truncated_packets_get_a_reason_at_every_length),
 		cmocka_unit_test(without_an_sa_or_a_policy_nothing_leaves),
 		cmocka_unit_test(C8_the_sequence_space_ends_in_a_drop),
