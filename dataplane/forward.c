@@ -81,6 +81,9 @@ to_host(struct worker *w, struct rte_mbuf *m, const struct packet *p)
 	bool keepalive = false;
 	enum drop_reason reason = check_nat_t(m, p, &keepalive);
 
+	/* A peer is not on the link, whatever hop limit it writes (RFC 4861 section 7.1). */
+	if ((p->flags & PACKET_DECRYPTED) != 0 && ip_is_nd(m))
+		reason = DROP_MARTIAN;
 	if (reason != DROP_COUNT)
 		packet_drop(w, m, reason);
 	else if (keepalive)

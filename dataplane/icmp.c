@@ -74,35 +74,45 @@ answerable(const struct rte_mbuf *m, const struct packet *p)
 	       !ip_addr_is_group(p->family, &dst);
 }
 
+/* An interface's address of that family. False where it has none. */
+static bool
+iface_address(const struct iface *iface, uint8_t family, union ip_addr *addr)
+{
+	/* Relaxed: an address that is just changing makes one odd error at worst. */
+	*addr = (union ip_addr){0};
+	if (family == FAMILY_V4) {
+		addr->u64[0] = atomic_load_explicit(&iface->addr4.half[0], memory_order_relaxed);
+	} else {
+		addr->u64[0] = atomic_load_explicit(&iface->addr6.half[0], memory_order_relaxed);
+		addr->u64[1] = atomic_load_explicit(&iface->addr6.half[1], memory_order_relaxed);
+	}
+	return !ip_addr_is_any(addr);
+}
+
 /*
- * The source of the error: the interface's address. For a decrypted packet that of the protected
- * side, which is what the tunnel's selectors know.
+ * The source of the error: the address of the interface that the packet came by. For a decrypted
+ * packet one of the protected side, which is what the tunnel's selectors know.
  */
 static bool
 find_source(const struct worker *w, const struct packet *p, union ip_addr *src)
 {
-	uint16_t from[] = {p->in, p->in};
+	const struct dataplane *dp = w->dp;
 
-	if ((p->flags & PACKET_DECRYPTED) != 0 && p->out != IFACE_NONE)
-		from[0] = p->out;
-	for (unsigned int i = 0; i < RTE_DIM(from); i++) {
-		const struct iface *iface = &w->dp->ifaces[from[i]];
+	for (unsigned int i = 0; (p->flags & PACKET_DECRYPTED) != 0 && i < dp->ifaces_count; i++) {
+		const struct iface *iface = &dp->ifaces[i];
 
-		/* Relaxed: an address that is just changing makes one odd error at worst. */
-		*src = (union ip_addr){0};
-		if (p->family == FAMILY_V4) {
-			src->u64[0] =
-				atomic_load_explicit(&iface->addr4.half[0], memory_order_relaxed);
-		} else {
-			src->u64[0] =
-				atomic_load_explicit(&iface->addr6.half[0], memory_order_relaxed);
-			src->u64[1] =
-				atomic_load_explicit(&iface->addr6.half[1], memory_order_relaxed);
-		}
-		if (!ip_addr_is_any(src))
+		if (iface->side == SIDE_PROTECTED && iface->vrf == p->vrf &&
+		    iface_address(iface, p->family, src))
 			return true;
 	}
-	return false;
+	return iface_address(&dp->ifaces[p->in], p->family, src);
+}
+
+/* Whether what the error quotes was protected on the wire, or comes from the protected side. */
+static bool
+quotes_protected(const struct worker *w, const struct packet *p)
+{
+	return (p->flags & PACKET_DECRYPTED) != 0 || w->dp->ifaces[p->in].side == SIDE_PROTECTED;
 }
 
 static uint32_t
@@ -155,7 +165,7 @@ write_error(struct worker *w, struct rte_mbuf *e, const struct rte_mbuf *m, enum
 	*ep = (struct packet){
 		.in = p->in,
 		.out = IFACE_NONE,
-		.flags = PACKET_ICMP_ERROR,
+		.flags = PACKET_ICMP_ERROR | (quotes_protected(w, p) ? PACKET_QUOTES : 0),
 		.family = p->family,
 		.proto = p->family == FAMILY_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
 		.l4_off = (uint16_t)ip_len,

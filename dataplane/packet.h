@@ -31,15 +31,16 @@ enum resume {
 };
 
 /* packet.flags */
-#define PACKET_FROM_HOST  (1u << 0) /* the kernel sent it: no TTL decrement, L2 header known */
-#define PACKET_DECRYPTED  (1u << 1) /* came out of an SA of ours */
-#define PACKET_SEALED     (1u << 2) /* ESP of ours: exempt from outbound policy */
-#define PACKET_ICMP_ERROR (1u << 3) /* made here, never answered with another error */
-#define PACKET_LOCAL      (1u << 4) /* for the host itself */
-#define PACKET_UDP_ENCAP  (1u << 5) /* ESP in UDP */
-#define PACKET_FORWARDED  (1u << 6) /* TTL decremented */
-#define PACKET_L4_PARTIAL (1u << 7) /* L4 checksum covers only the pseudo-header */
-#define PACKET_L2_GROUP   (1u << 8) /* came as a multicast or broadcast frame */
+#define PACKET_FROM_HOST  (1u << 0)  /* the kernel sent it: no TTL decrement, L2 header known */
+#define PACKET_DECRYPTED  (1u << 1)  /* came out of an SA of ours */
+#define PACKET_SEALED     (1u << 2)  /* ESP of ours: exempt from outbound policy */
+#define PACKET_ICMP_ERROR (1u << 3)  /* made here, never answered with another error */
+#define PACKET_LOCAL      (1u << 4)  /* for the host itself */
+#define PACKET_UDP_ENCAP  (1u << 5)  /* ESP in UDP */
+#define PACKET_FORWARDED  (1u << 6)  /* TTL decremented */
+#define PACKET_L4_PARTIAL (1u << 7)  /* L4 checksum covers only the pseudo-header */
+#define PACKET_L2_GROUP   (1u << 8)  /* came as a multicast or broadcast frame */
+#define PACKET_QUOTES     (1u << 10) /* an ICMP error that quotes what may not leave in clear */
 #define PACKET_MERGED     (1u << 9) /* TCP, longer than the MTU of its way in: merged on that way */
 
 struct nexthop;

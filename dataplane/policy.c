@@ -16,7 +16,7 @@
 #define PORT_IKE     RTE_BE16(500)
 #define PORT_IKE_NAT RTE_BE16(4500)
 
-/* IKE needs no policy of ours (RFC 4301 section 5.2): the daemon's packets always pass. */
+/* IKE of the host needs no policy of ours (RFC 4301 section 5.2): it always passes. */
 static bool
 is_ike(const struct flow *flow, rte_be16_t port)
 {
@@ -43,7 +43,9 @@ decrypted_allowed(struct worker *w, const struct packet *p, enum spd_dir dir,
 	if (p->sa->narrow && !selector_match(&p->sa->control->params.sel, flow))
 		return false;
 	policy = spd_lookup(w->dp->spd, p->if_id, dir, flow);
-	if (policy == NULL || !spd_allows(policy, p->sa))
+	/* A later fragment on an SA with ports: RFC 4301 section 7.3. */
+	if (policy == NULL || !spd_allows(policy, p->sa) ||
+	    selector_blind(&policy->params.id.sel, flow))
 		return false;
 	policy_touch(w, policy);
 	return true;
@@ -126,7 +128,8 @@ protect(struct worker *w, struct packet *p, struct policy *policy, const struct 
 		*reason = DROP_NO_SA_OUT;
 		return VERDICT_DROP;
 	}
-	if (sa->narrow && !selector_match(&sa->control->params.sel, flow)) {
+	if (selector_blind(&policy->params.id.sel, flow) ||
+	    (sa->narrow && !selector_match(&sa->control->params.sel, flow))) {
 		*reason = DROP_SELECTOR;
 		return VERDICT_DROP;
 	}
@@ -134,28 +137,35 @@ protect(struct worker *w, struct packet *p, struct policy *policy, const struct 
 	return VERDICT_PROTECT;
 }
 
+/* What the kernel sends for others on a host interface is not the host's, whatever its ports. */
+static bool
+is_own_ike(const struct worker *w, const struct packet *p, const struct flow *flow)
+{
+	return (p->flags & PACKET_FROM_HOST) != 0 && is_ike(flow, flow->sport) &&
+	       fib_lookup(w->dp->fib, p->vrf, p->family, &flow->src, 0)->type == NEXTHOP_LOCAL;
+}
+
+/* An error that quotes what came from the protected side, or decrypted, leaves only protected. */
 static enum verdict
 outbound_verdict(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
 {
+	bool bypass = w->dp->config->spd.no_match == NO_MATCH_BYPASS;
 	struct packet *p = packet(m);
 	struct policy *policy;
 	struct flow flow;
 
 	packet_flow(m, &flow);
-	if ((p->flags & PACKET_FROM_HOST) != 0 && is_ike(&flow, flow.sport))
+	if (is_own_ike(w, p, &flow))
 		return VERDICT_BYPASS;
 	policy = spd_lookup(w->dp->spd, p->if_id, SPD_OUT, &flow);
 	if (policy != NULL) {
 		policy_touch(w, policy);
 		if (policy->params.action == SPD_PROTECT)
 			return protect(w, p, policy, &flow, reason);
-		if (policy->params.action == SPD_BYPASS)
-			return VERDICT_BYPASS;
-	} else if (w->dp->config->spd.no_match == NO_MATCH_BYPASS) {
-		return VERDICT_BYPASS;
+		bypass = policy->params.action == SPD_BYPASS;
 	}
 	*reason = DROP_POLICY_OUT;
-	return VERDICT_DROP;
+	return bypass && (p->flags & PACKET_QUOTES) == 0 ? VERDICT_BYPASS : VERDICT_DROP;
 }
 
 /* Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`. */
