@@ -89,16 +89,6 @@ put_age(json_t *o, const char *key, uint64_t then)
 				 : json_null());
 }
 
-/* A mark as "0x2a/0xffffffff", null where there is none. */
-static void
-put_mark(json_t *o, const char *key, uint32_t mark, uint32_t mask)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "0x%x/0x%x", mark, mask);
-	put_text(o, key, mark | mask ? text : NULL);
-}
-
 static void
 put_limit(json_t *o, const char *key, uint64_t limit, uint64_t none)
 {
@@ -302,8 +292,6 @@ sa_identity(json_t *o, const struct sa_control *c)
 	put_text(o, "direction", sa_direction(p->flags));
 	put_number(o, "reqid", p->reqid);
 	put_number(o, "if_id", p->if_id);
-	put_mark(o, "mark", p->id.mark, p->id.mark_mask);
-	put_mark(o, "set_mark", p->set_mark, p->set_mark_mask);
 	snprintf(encap, sizeof(encap), "udp %u %u", rte_be_to_cpu_16(p->encap_sport),
 		 rte_be_to_cpu_16(p->encap_dport));
 	put_text(o, "encap", p->encap_type ? encap : NULL);
@@ -409,7 +397,6 @@ policy_next(const struct show_source *s, union show_cursor *cursor)
 	put_text(o, "action", actions[p->params.action]);
 	policy_selector(o, &p->params.id.sel);
 	put_number(o, "if_id", p->params.id.if_id);
-	put_mark(o, "mark", p->params.id.mark, p->params.id.mark_mask);
 	put_number(o, "index", p->index);
 	json_object_set_new(o, "template",
 			    p->params.action == SPD_PROTECT ? policy_template(&p->params.tmpl)

@@ -48,7 +48,7 @@ greet(struct exchange *x)
 static int
 no_such_sa(struct exchange *x)
 {
-	return reason_set(&x->why, ESRCH, "no SA has this destination, SPI, protocol and mark");
+	return reason_set(&x->why, ESRCH, "no SA has this destination, SPI and protocol");
 }
 
 static int
@@ -178,7 +178,7 @@ find_policy(struct exchange *x)
 		reason_set(&x->why, ENOENT,
 			   x->req.policy_id.index
 				   ? "no policy has this index"
-				   : "no policy has this selector, direction, mark and if_id");
+				   : "no policy has this selector, direction and if_id");
 	return policy;
 }
 

@@ -22,7 +22,6 @@ static int
 decode_identity(const struct xfrm_selector *sel, uint8_t dir, bool by_index,
 		const struct xfrm_attrs *attrs, struct spd_id *id, struct reason *why)
 {
-	struct xfrm_mark mark = {0, 0};
 	int rc;
 
 	if (dir >= SPD_DIRS)
@@ -34,9 +33,6 @@ decode_identity(const struct xfrm_selector *sel, uint8_t dir, bool by_index,
 	if (rc < 0)
 		return rc;
 	id->dir = dir;
-	xfrm_attr_get(attrs, XFRMA_MARK, &mark);
-	id->mark = mark.v;
-	id->mark_mask = mark.m;
 	xfrm_attr_get(attrs, XFRMA_IF_ID, &id->if_id);
 	if (by_index)
 		return 0;

@@ -15,16 +15,6 @@ decode_proto(uint8_t proto, struct reason *why)
 	return 0;
 }
 
-static void
-decode_mark(const struct xfrm_attrs *attrs, uint32_t *mark, uint32_t *mask)
-{
-	struct xfrm_mark x = {0, 0};
-
-	xfrm_attr_get(attrs, XFRMA_MARK, &x);
-	*mark = x.v;
-	*mask = x.m;
-}
-
 int
 xfrm_decode_sa_id(const struct xfrm_usersa_id *x, const struct xfrm_attrs *attrs, struct sa_id *id,
 		  struct reason *why)
@@ -40,7 +30,6 @@ xfrm_decode_sa_id(const struct xfrm_usersa_id *x, const struct xfrm_attrs *attrs
 	id->dst = xfrm_decode_address(&x->daddr, id->family);
 	id->spi = x->spi;
 	id->proto = x->proto;
-	decode_mark(attrs, &id->mark, &id->mark_mask);
 	return 0;
 }
 
@@ -198,9 +187,6 @@ decode_extras(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason
 {
 	uint32_t value;
 
-	if (xfrm_attr_get(attrs, XFRMA_SET_MARK, &p->set_mark))
-		p->set_mark_mask = UINT32_MAX;
-	xfrm_attr_get(attrs, XFRMA_SET_MARK_MASK, &p->set_mark_mask);
 	if (xfrm_attr_get(attrs, XFRMA_TFCPAD, &value) && value != 0)
 		return reason_set(why, EOPNOTSUPP, "XFRMA_TFCPAD is not supported, only 0");
 	return 0;

@@ -155,7 +155,7 @@ put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 		.encap_dport = p->encap_dport,
 	};
 
-	xfrm_put_tenant(buf, p->id.mark, p->id.mark_mask, p->if_id);
+	xfrm_put_tenant(buf, p->if_id);
 	put_direction(buf, p);
 	if (p->xfrm_extra_flags)
 		xfrm_attr_put(buf, XFRMA_SA_EXTRA_FLAGS, &p->xfrm_extra_flags,
@@ -168,11 +168,6 @@ put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 	put_algorithms(buf, sa);
 	if (p->encap_type)
 		xfrm_attr_put(buf, XFRMA_ENCAP, &encap, sizeof(encap));
-	if (p->set_mark | p->set_mark_mask) {
-		xfrm_attr_put(buf, XFRMA_SET_MARK, &p->set_mark, sizeof(p->set_mark));
-		xfrm_attr_put(buf, XFRMA_SET_MARK_MASK, &p->set_mark_mask,
-			      sizeof(p->set_mark_mask));
-	}
 	put_replay(buf, sa);
 }
 
@@ -196,7 +191,7 @@ xfrm_encode_expire(struct xfrm_buf *buf, const struct xfrm_head *head, const str
 
 	write_usersa(&x.state, sa);
 	xfrm_begin(buf, head, &x, sizeof(x));
-	xfrm_put_tenant(buf, p->id.mark, p->id.mark_mask, p->if_id);
+	xfrm_put_tenant(buf, p->if_id);
 	put_direction(buf, p);
 	return xfrm_end(buf);
 }
@@ -248,7 +243,7 @@ xfrm_encode_ae(struct xfrm_buf *buf, const struct xfrm_head *head, const struct 
 	xfrm_begin(buf, head, &x, sizeof(x));
 	put_replay(buf, sa);
 	xfrm_attr_put(buf, XFRMA_LTIME_VAL, &cur, sizeof(cur));
-	xfrm_put_tenant(buf, p->id.mark, p->id.mark_mask, p->if_id);
+	xfrm_put_tenant(buf, p->if_id);
 	put_direction(buf, p);
 	return xfrm_end(buf);
 }

@@ -260,7 +260,6 @@ index_hash(const struct sad *sad, enum sad_index kind)
 	return chash_mix(sad->seed, kind + 1);
 }
 
-/* Without the mark: few SAs differ in nothing else. */
 uint64_t
 id_hash(const struct sad *sad, const struct sa_id *id)
 {
@@ -273,7 +272,7 @@ static bool
 id_equal(const struct sa_id *a, const struct sa_id *b)
 {
 	return ip_addr_equal(&a->dst, &b->dst) && a->spi == b->spi && a->family == b->family &&
-	       a->proto == b->proto && a->mark == b->mark && a->mark_mask == b->mark_mask;
+	       a->proto == b->proto;
 }
 
 static struct slot *

@@ -35,7 +35,6 @@ struct sa_id {
 	rte_be32_t spi;
 	uint8_t family; /* of dst */
 	uint8_t proto;  /* IPPROTO_ESP */
-	uint32_t mark, mark_mask;
 };
 
 /* Limits as in struct xfrm_lifetime_cfg; UINT64_MAX and 0 are none. */
@@ -53,7 +52,6 @@ struct sa_params {
 	uint32_t xfrm_extra_flags; /* XFRMA_SA_EXTRA_FLAGS, given back */
 	uint8_t xfrm_flags;        /* xfrm_usersa_info.flags, given back */
 	uint32_t reqid, if_id;
-	uint32_t set_mark, set_mark_mask;
 	uint32_t seq;           /* of the acquire that it answers, given back */
 	uint32_t replay_window; /* as asked for, 0 none */
 	struct selector sel;

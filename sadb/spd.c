@@ -131,7 +131,7 @@ id_equal(const struct spd_id *a, const struct spd_id *b)
 	       s->src_len == t->src_len && s->dst_len == t->dst_len && s->family == t->family &&
 	       s->proto == t->proto && s->sport == t->sport && s->sport_mask == t->sport_mask &&
 	       s->dport == t->dport && s->dport_mask == t->dport_mask && a->dir == b->dir &&
-	       a->mark == b->mark && a->mark_mask == b->mark_mask && a->if_id == b->if_id;
+	       a->if_id == b->if_id;
 }
 
 static struct spd_id

@@ -179,6 +179,34 @@ attribute_lengths_are_compared(void **state)
 	}
 }
 
+static void
+marks_are_refused_unless_they_are_zero(void **state)
+{
+	static const struct {
+		uint16_t type;
+		uint32_t value[2];
+		uint32_t len;
+		bool good;
+	} table[] = {
+		{XFRMA_MARK, {5, 0xff}, 8, false},      {XFRMA_MARK, {0, 1}, 8, false},
+		{XFRMA_MARK, {1, 0}, 8, false},         {XFRMA_MARK, {0, 0}, 8, true},
+		{XFRMA_SET_MARK, {3, 0}, 4, false},     {XFRMA_SET_MARK, {0, 0}, 4, true},
+		{XFRMA_SET_MARK_MASK, {7, 0}, 4, true},
+	};
+
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct xfrm_request req;
+		struct xfrm_buf buf;
+		struct reason why;
+
+		new_sa_with(&buf, table[i].type, table[i].value, table[i].len);
+		if (table[i].good)
+			assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+		else
+			assert_refused(&buf, EOPNOTSUPP, "marks are not supported: use if_id");
+	}
+}
+
 /* Every length that an attribute's header can name. */
 static void
 lying_attribute_length_never_reads_on(void **state)
@@ -443,6 +471,7 @@ main(void)
 		cmocka_unit_test(unsupported_messages_are_named),
 		cmocka_unit_test(unsupported_attributes_are_named),
 		cmocka_unit_test(attribute_lengths_are_compared),
+		cmocka_unit_test(marks_are_refused_unless_they_are_zero),
 		cmocka_unit_test(lying_attribute_length_never_reads_on),
 		cmocka_unit_test(bytes_behind_the_attributes_are_refused),
 		cmocka_unit_test(sa_fields_are_judged),

@@ -40,7 +40,6 @@ sa_round_trip(struct sa_params p)
 	assert_int_equal(req.sa.params.flags, p.flags);
 	assert_int_equal(req.sa.params.in_seq, p.in_seq);
 	assert_int_equal(req.sa.params.out_seq, p.out_seq);
-	assert_int_equal(req.sa.params.set_mark_mask, p.set_mark_mask);
 	assert_memory_equal(&req.sa.params, &p, sizeof(p));
 }
 

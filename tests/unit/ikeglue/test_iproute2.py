@@ -32,15 +32,12 @@ class State(engine.EngineTest):
     def test_everything_else_comes_back_as_given(self):
         selector = "sel src 10.1.0.0/16 dst 10.2.0.0/24 proto udp dport 53"
         self.ip("xfrm state add %s0x1000 mode tunnel reqid 9 replay-window 32 flag decap-dscp "
-                "nopmtudisc mark 0x5 mask 0xff if_id 0x9 output-mark 0x3 mask 0xf "
+                "nopmtudisc if_id 0x9 "
                 "encap espinudp 4500 4501 0.0.0.0 %s %s" % (ID, GCM128, selector))
-        shown = flat(self.ip("xfrm state get %s0x1000 mark 0x5 mask 0xff" % ID))
-        for part in ("replay-window 32 flag decap-dscp nopmtudisc", "mark 0x5/0xff",
-                     "output-mark 0x3/0xf", "if_id 0x9", selector,
+        shown = self.get(0x1000)
+        for part in ("replay-window 32 flag decap-dscp nopmtudisc", "if_id 0x9", selector,
                      "encap type espinudp sport 4500 dport 4501", GCM128):
             self.assertIn(part, shown)
-        # Without the mark it is another SA.
-        self.assertIn("no SA has this", self.refused("xfrm state get %s0x1000" % ID))
 
     def test_esn_and_large_windows(self):
         self.add(0x1000, GCM128, "flag esn replay-window 1024 replay-seq-hi 1 replay-oseq 5")
@@ -93,9 +90,17 @@ class State(engine.EngineTest):
         self.ip("xfrm state flush proto esp")
         self.assertEqual(self.ip("xfrm state"), "")
 
-    def test_deleteall_with_a_mark(self):
-        self.add(0x1000, GCM128, "mark 0x5 mask 0xff")
-        self.ip("xfrm state deleteall")
+    def test_marks_are_refused_and_zero_ones_accepted(self):
+        words = "marks are not supported: use if_id"
+        for mark in ("mark 0x5 mask 0xff", "mark 0 mask 1", "output-mark 0x3",
+                     "output-mark 0x3 mask 0xf"):
+            self.assertIn(words, self.refused("xfrm state add %s0x1000 mode tunnel %s %s"
+                                              % (ID, mark, GCM128)))
+        self.assertIn(words, self.refused("xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 "
+                                          "dir fwd mark 0x5"))
+        self.assertEqual(self.ip("xfrm state") + self.ip("xfrm policy"), "")
+        self.add(0x1000, GCM128, "mark 0 mask 0")
+        self.ip("xfrm state deleteall")  # sends a mark of zero
         self.assertEqual(self.ip("xfrm state"), "")
 
     def test_list_filters(self):

@@ -32,12 +32,6 @@ sample_sa(unsigned int seed)
 	memset(p.key, 0x41 + seed % 26, suite->key_len);
 	memset(p.auth_key, 0x61 + seed % 26, suite->auth_key_len);
 	memset(p.salt, 0x30 + seed % 10, suite->salt_len);
-	if (seed & 2) {
-		p.id.mark = 0x12;
-		p.id.mark_mask = 0xff;
-		p.set_mark = 3;
-		p.set_mark_mask = 0xf;
-	}
 	if (seed & 4) {
 		p.encap_type = XFRM_UDP_ENCAP_ESPINUDP;
 		p.encap_sport = rte_cpu_to_be_16(4500);
@@ -111,10 +105,6 @@ sample_policy(unsigned int seed)
 	p.id.sel.src.bytes[0] = 10;
 	p.id.sel.dst.bytes[0] = 11;
 	p.id.sel.dst.bytes[1] = (uint8_t)seed;
-	if (seed & 4) {
-		p.id.mark = 5;
-		p.id.mark_mask = 7;
-	}
 	if (p.action == SPD_PROTECT) {
 		p.tmpl = (struct spd_template){
 			.family = seed & 16 ? FAMILY_V6 : FAMILY_V4,

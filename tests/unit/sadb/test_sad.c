@@ -93,7 +93,7 @@ sas_with_equal_spis_are_told_apart(void **state)
 }
 
 static void
-an_identity_exists_once_and_the_mark_is_part_of_it(void **state)
+an_identity_exists_once(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q = p;
@@ -102,8 +102,7 @@ an_identity_exists_once_and_the_mark_is_part_of_it(void **state)
 	q.key[0] ^= 1;
 	assert_int_equal(sad_add(e.sad, &q, &e.why), -EEXIST);
 	assert_memory_equal(sad_find(e.sad, &p.id)->params.key, p.key, sizeof(p.key));
-	q.id.mark = 5;
-	q.id.mark_mask = 0xff;
+	q.id.dst = addr4(HERE + 1);
 	env_add(&e, &q);
 	assert_ptr_not_equal(sad_find(e.sad, &p.id), sad_find(e.sad, &q.id));
 	env_free(&e);
@@ -693,7 +692,7 @@ main(void)
 		cmocka_unit_test(a_deleted_sa_is_not_found_any_more),
 		cmocka_unit_test(a_miss_says_why),
 		cmocka_unit_test(sas_with_equal_spis_are_told_apart),
-		cmocka_unit_test(an_identity_exists_once_and_the_mark_is_part_of_it),
+		cmocka_unit_test(an_identity_exists_once),
 		cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
 		cmocka_unit_test(a_full_sad_refuses_and_takes_again_after_a_deletion),
 		cmocka_unit_test(flushing_leaves_nothing),
