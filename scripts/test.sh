@@ -96,6 +96,12 @@ unit() {
 		meson test -C "build-$1" --no-rebuild --suite unit --print-errorlogs
 }
 
+# The C tests that need root: modules against the running kernel, each in a namespace of its own.
+kernel() {
+	counted "kernel ($1)" "build-$1/meson-logs/testlog.json" \
+		meson test -C "build-$1" --no-rebuild --suite system-c --print-errorlogs
+}
+
 # system NAME FOLDER [PYTEST OPTION...]: the tools (ip under the preload library) always come from
 # the plain build: a sanitizer's library cannot be preloaded into a program without it.
 system() {
@@ -127,6 +133,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 if [[ ${gcc-} ]]; then
 	unit gcc
+	kernel gcc
 	if [[ $long ]]; then
 		counted "long (gcc)" build-gcc/meson-logs/testlog.json \
 			meson test -C build-gcc --no-rebuild --suite long --print-errorlogs
@@ -136,6 +143,7 @@ if [[ ${gcc-} ]]; then
 fi
 if [[ ${asan-} ]]; then
 	unit asan
+	kernel asan
 	# Not the tests of scale, drivers and idle load: they show amounts, the others the code's ways.
 	system asan build-asan -m "not slow_under_sanitizer"
 fi
