@@ -6,6 +6,7 @@
 
 #include <rte_ethdev.h>
 
+#include "dataplane/room.h"
 #include "frame.h"
 
 /* Frames in store: with many SAs so many that their keys do not stay in the cache. */
@@ -112,6 +113,7 @@ fill(struct traffic *t, const struct gateway *g, unsigned int count)
 		struct rte_mbuf *m = t->ready[i];
 
 		t->len[i] = t->frame_len[t->taken];
+		room_open(m);
 		memcpy((uint8_t *)m->buf_addr + PACKET_HEADROOM, t->frames + t->taken * t->stride,
 		       t->len[i]);
 		t->bytes += frame_size(t->options, t->taken);

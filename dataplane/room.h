@@ -44,6 +44,15 @@ room_fit(const struct rte_mbuf *m, uint32_t front)
 #endif
 }
 
+/* The whole buffer is open, for who plays a driver and fills it anew without the pool. */
+static inline void
+room_open(const struct rte_mbuf *m)
+{
+#ifdef ROOM_GUARDED
+	ASAN_UNPOISON_MEMORY_REGION(m->buf_addr, m->buf_len);
+#endif
+}
+
 /* Takes bytes off the front. The L2 header of packet.l2_len bytes may still be read. */
 static inline void
 packet_adj(struct rte_mbuf *m, uint16_t len)
