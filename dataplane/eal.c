@@ -150,5 +150,7 @@ eal_start(const struct config *config, size_t memory, struct reason *why)
 	if (started < 0)
 		return reason_set(why, rte_errno, "DPDK does not start: %s",
 				  rte_strerror(rte_errno));
+	/* EAL makes a folder for what it shares with other processes: nothing, here. */
+	rmdir(rte_eal_get_runtime_dir());
 	return 0;
 }
