@@ -31,13 +31,18 @@ struct crypto_ctx {
 extern const struct backend_ops crypto_ipsec_mb_ops;
 extern const struct backend_ops crypto_openssl_ops;
 
-/* Compares two ICVs of 16 bytes in a time that does not depend on them. */
+/* Compares two ICVs of `len` bytes, a multiple of 4, in a time that does not depend on them. */
 static inline uint8_t
-icv_equal(const uint8_t *a, const uint8_t *b)
+icv_equal(const uint8_t *a, const uint8_t *b, unsigned int len)
 {
-	uint64_t x[2], y[2];
+	uint32_t differ = 0;
 
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	for (unsigned int i = 0; i < len; i += 4) {
+		uint32_t x, y;
+
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		differ |= x ^ y;
+	}
+	return differ == 0;
 }

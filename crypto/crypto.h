@@ -3,22 +3,31 @@
  * The crypto contract: expand a key, seal a burst, open a burst. One file per backend fulfils it
  * (ipsec_mb.c, openssl.c); nothing here knows packets, SAs or DPDK ports.
  *
- * An operation works in place on contiguous memory:
+ * An operation works in place on contiguous memory. What its fields are hangs on the kind of its
+ * suite (suite.h):
  *
- *   AEAD         auth/auth_len is the additional data (SPI and sequence number, 8 or 12 bytes),
- *                text/text_len what is encrypted, iv the 12-byte nonce (salt and wire IV).
- *   CBC + HMAC   auth/auth_len are the bytes under the ICV: SPI through ciphertext, and with ESN
- *                the 4 bytes of high sequence half that the caller put behind the ciphertext.
- *                open: text is the ciphertext and iv the 16-byte wire IV.
- *                seal: text starts AT the wire IV field, into which the caller wrote a value
- *                unique for the key, and iv is zero. Its encryption becomes the wire IV: an
- *                unpredictable IV by the first method of NIST SP 800-38A appendix C.
+ *   GCM, CCM,     auth/auth_len is the additional data (SPI and sequence number, 8 or 12 bytes),
+ *   CHACHA        text/text_len what is encrypted, of any length; iv the nonce: salt, then the 8
+ *                 bytes of wire IV (12 bytes in all, 11 for CCM).
+ *   GMAC          likewise, but nothing is encrypted: text starts AT the wire IV field, and is
+ *                 under the ICV behind auth (RFC 4543 section 3.3: SPI, sequence number, IV,
+ *                 payload), so that with ESN the two need not be neighbours in memory.
+ *   CBC, CTR,     have separate integrity: auth/auth_len are the bytes under the ICV, SPI through
+ *   NULL          text, and with ESN the 4 bytes of high sequence half that the caller put
+ *                 behind the text. All of the text lies in auth.
+ *     CBC         text_len is a multiple of 16. open: text is the ciphertext and iv the 16-byte
+ *                 wire IV. seal: text starts AT the wire IV field, into which the caller wrote a
+ *                 value unique for the key, and iv is zero. Its encryption becomes the wire IV:
+ *                 an unpredictable IV by the first method of NIST SP 800-38A appendix C.
+ *     CTR         text of any length; iv the nonce, salt and 8 bytes of wire IV. The block
+ *                 counter behind it starts at 1 (RFC 3686 section 4).
+ *     NULL        text and iv are not looked at: there is no wire IV, and the text stays.
  *
- * seal writes the ICV to `icv` once all input of that operation was read, so `icv` may overlay
- * the high sequence half. open compares in constant time with the ICV at `icv` (which the caller
- * saved elsewhere when it put the high half in its place) and sets `ok`; the text of an operation
- * that is not ok is garbage or untouched, never to be looked at. With CBC an empty text is
- * allowed, and only the ICV is made or checked.
+ * seal writes the ICV (icv_len bytes of the suite) to `icv` once all input of that operation was
+ * read, so `icv` may overlay the high sequence half. open compares in constant time with the ICV
+ * at `icv` (which the caller saved elsewhere when it put the high half in its place) and sets
+ * `ok`; the text of an operation that is not ok is garbage or untouched, never to be looked at.
+ * With separate integrity an empty text is allowed, and only the ICV is made or checked.
  */
 #pragma once
 
@@ -44,7 +53,7 @@ struct crypto_op {
 	uint32_t auth_len; /* bytes */
 	uint8_t suite;     /* number in crypto_suites[] */
 	uint8_t ok;        /* open: 1 where the ICV was right; seal: 0 only if the library failed */
-	uint8_t scratch[22]; /* the caller's: AAD with ESN, or a saved ICV */
+	uint8_t scratch[CRYPTO_ICV_MAX]; /* the caller's: AAD with ESN, or a saved ICV */
 	uint8_t iv[16];
 };
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The fast backend: Intel IPsec-MB, 1.3 or later. GCM goes through the direct calls, which beat
- * any job interface. ChaCha20-Poly1305 has no direct call, and CBC with HMAC wants many buffers at
- * once: both go through the unchecked burst interface, a run at a time and flushed at its end
- * (single jobs would store to the library's error variable, one for all threads, three times an
- * operation: that costs two threads half their speed; see private_image.h about the direct calls).
- * The library chooses the instruction set (never force one); a manager belongs to one thread, and
- * so does a context.
+ * any job interface, and GMAC too: only they take additional data in parts. ChaCha20-Poly1305 and
+ * CCM have no direct call, and ciphers with separate integrity want many buffers at once: they go
+ * through the unchecked burst interface, a run at a time and flushed at its end (single jobs would
+ * store to the library's error variable, one for all threads, three times an operation: that costs
+ * two threads half their speed; see private_image.h about GCM's direct calls; GMAC's are C, and
+ * store there from any image). The library has no CCM with keys of 192 bits. The library chooses
+ * the instruction set (never force one); a manager belongs to one thread, and so does a context.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,27 +19,42 @@
 
 /* Operations in flight at once: the most that the library takes in one burst. */
 #define RUN_MAX      128
-#define ICV_LEN      16
 #define AES_SCHEDULE (15 * 16) /* the round keys of AES-256, the longest */
+#define GMAC_ICV_LEN 16
+#define HMAC_STATE   64 /* of SHA-512, the longest */
 
 _Static_assert(RUN_MAX <= IMB_MAX_BURST_SIZE, "the library takes a whole run");
 
-/* An expanded key of the CBC suites: what both directions need stands first. */
-struct cbc_key {
-	uint8_t ipad[32]; /* SHA-256 states after the HMAC key's inner and outer block */
-	uint8_t opad[32];
+/* An expanded key of a cipher with separate integrity: what both directions need stands first. */
+struct pair_key {
+	union {
+		struct { /* the hash's states after the HMAC key's inner and outer block */
+			uint8_t ipad[HMAC_STATE], opad[HMAC_STATE];
+		} hmac;
+		struct { /* XCBC and CMAC: round keys of AES-128, and what the last block takes */
+			uint8_t schedule[11 * 16];
+			uint8_t whole[16], padded[16];
+		} chain;
+	};
 	uint8_t encrypt[AES_SCHEDULE];
 	uint8_t decrypt[AES_SCHEDULE];
+};
+
+/* The direct calls of one suite. */
+struct direct {
+	aes_gcm_enc_dec_t encrypt, decrypt; /* in this context's image of the library */
+	aes_gmac_init_t init;
+	aes_gmac_update_t update;
+	aes_gmac_finalize_t finalize;
 };
 
 struct mb_ctx {
 	struct crypto_ctx ctx; /* first: the two convert into each other */
 	IMB_MGR *mgr;
 	struct private_image image; /* where the direct calls go */
-	aes_gcm_enc_dec_t gcm_encrypt[CRYPTO_SUITES_MAX];
-	aes_gcm_enc_dec_t gcm_decrypt[CRYPTO_SUITES_MAX];
-	struct gcm_context_data gcm;   /* scratch of one GCM call */
-	uint8_t icv[RUN_MAX][ICV_LEN]; /* computed while a run is opened */
+	struct direct direct[CRYPTO_SUITES_MAX];
+	struct gcm_context_data gcm;          /* scratch of one GCM call */
+	uint8_t icv[RUN_MAX][CRYPTO_ICV_MAX]; /* computed while a run is opened */
 };
 
 static struct mb_ctx *
@@ -51,11 +67,12 @@ static void
 gcm_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
 {
 	struct mb_ctx *mb = mb_of(ctx);
-	const aes_gcm_enc_dec_t encrypt = mb->gcm_encrypt[ops->suite];
+	const aes_gcm_enc_dec_t encrypt = mb->direct[ops->suite].encrypt;
+	const unsigned int icv_len = crypto_suites[ops->suite].icv_len;
 
 	for (struct crypto_op *op = ops; op < ops + n; op++) {
 		encrypt(op->key, &mb->gcm, op->text, op->text, op->text_len, op->iv, op->auth,
-			op->auth_len, op->icv, ICV_LEN);
+			op->auth_len, op->icv, icv_len);
 		op->ok = 1;
 	}
 }
@@ -64,13 +81,46 @@ static void
 gcm_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
 {
 	struct mb_ctx *mb = mb_of(ctx);
-	const aes_gcm_enc_dec_t decrypt = mb->gcm_decrypt[ops->suite];
-	uint8_t icv[ICV_LEN];
+	const aes_gcm_enc_dec_t decrypt = mb->direct[ops->suite].decrypt;
+	const unsigned int icv_len = crypto_suites[ops->suite].icv_len;
+	uint8_t icv[CRYPTO_ICV_MAX];
 
 	for (struct crypto_op *op = ops; op < ops + n; op++) {
 		decrypt(op->key, &mb->gcm, op->text, op->text, op->text_len, op->iv, op->auth,
-			op->auth_len, icv, ICV_LEN);
-		op->ok = icv_equal(icv, op->icv);
+			op->auth_len, icv, icv_len);
+		op->ok = icv_equal(icv, op->icv, icv_len);
+	}
+}
+
+static void
+gmac(struct mb_ctx *mb, const struct direct *direct, const struct crypto_op *op, uint8_t *icv)
+{
+	direct->init(op->key, &mb->gcm, op->iv, 12);
+	direct->update(op->key, &mb->gcm, op->auth, op->auth_len);
+	direct->update(op->key, &mb->gcm, op->text, op->text_len);
+	direct->finalize(op->key, &mb->gcm, icv, GMAC_ICV_LEN);
+}
+
+static void
+gmac_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
+{
+	struct mb_ctx *mb = mb_of(ctx);
+
+	for (struct crypto_op *op = ops; op < ops + n; op++) {
+		gmac(mb, &mb->direct[ops->suite], op, op->icv);
+		op->ok = 1;
+	}
+}
+
+static void
+gmac_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
+{
+	struct mb_ctx *mb = mb_of(ctx);
+	uint8_t icv[GMAC_ICV_LEN];
+
+	for (struct crypto_op *op = ops; op < ops + n; op++) {
+		gmac(mb, &mb->direct[ops->suite], op, icv);
+		op->ok = icv_equal(icv, op->icv, GMAC_ICV_LEN);
 	}
 }
 
@@ -96,24 +146,64 @@ chacha_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, u
 	job->u.CHACHA20_POLY1305.aad = op->auth;
 	job->u.CHACHA20_POLY1305.aad_len_in_bytes = op->auth_len;
 	job->auth_tag_output = icv;
-	job->auth_tag_output_len_in_bytes = ICV_LEN;
+	job->auth_tag_output_len_in_bytes = 16;
 }
 
 static void
-cbc_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, uint8_t *icv)
+ccm_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, uint8_t *icv)
 {
-	const struct cbc_key *key = op->key;
+	const struct crypto_suite *suite = &crypto_suites[op->suite];
 
-	/* The multi-buffer cipher has no notion of nothing to do: such an operation is hash only.
-	 */
-	job->cipher_mode = op->text_len ? IMB_CIPHER_CBC : IMB_CIPHER_NULL;
-	job->hash_alg = IMB_AUTH_HMAC_SHA_256;
+	job->cipher_mode = IMB_CIPHER_CCM;
+	job->hash_alg = IMB_AUTH_AES_CCM;
+	job->cipher_direction = direction;
+	job->chain_order =
+		direction == IMB_DIR_ENCRYPT ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
+	job->enc_keys = op->key;
+	job->dec_keys = op->key;
+	job->key_len_in_bytes = suite->key_len;
+	job->src = op->text;
+	job->dst = op->text;
+	job->cipher_start_src_offset_in_bytes = 0;
+	job->msg_len_to_cipher_in_bytes = op->text_len;
+	job->hash_start_src_offset_in_bytes = 0;
+	job->msg_len_to_hash_in_bytes = op->text_len;
+	job->iv = op->iv;
+	job->iv_len_in_bytes = 11;
+	job->u.CCM.aad = op->auth;
+	job->u.CCM.aad_len_in_bytes = op->auth_len;
+	job->auth_tag_output = icv;
+	job->auth_tag_output_len_in_bytes = suite->icv_len;
+}
+
+/* The library's names. */
+static const IMB_CIPHER_MODE cipher_modes[CRYPTO_KINDS] = {
+	[CRYPTO_CBC] = IMB_CIPHER_CBC,
+	[CRYPTO_CTR] = IMB_CIPHER_CNTR,
+	[CRYPTO_NULL] = IMB_CIPHER_NULL,
+};
+static const IMB_HASH_ALG hash_algs[CRYPTO_INTEGRITIES] = {
+	[CRYPTO_HMAC_SHA1] = IMB_AUTH_HMAC_SHA_1,     [CRYPTO_HMAC_SHA256] = IMB_AUTH_HMAC_SHA_256,
+	[CRYPTO_HMAC_SHA384] = IMB_AUTH_HMAC_SHA_384, [CRYPTO_HMAC_SHA512] = IMB_AUTH_HMAC_SHA_512,
+	[CRYPTO_AES_XCBC] = IMB_AUTH_AES_XCBC,        [CRYPTO_AES_CMAC] = IMB_AUTH_AES_XCBC,
+};
+
+/* A cipher with separate integrity, but for what one integrity needs and another does not. */
+static inline __attribute__((always_inline)) void
+pair_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, uint8_t *icv)
+{
+	const struct crypto_suite *suite = &crypto_suites[op->suite];
+	const struct pair_key *key = op->key;
+
+	/* The multi-buffer ciphers have no notion of nothing to do: that is hash only. */
+	job->cipher_mode = op->text_len ? cipher_modes[suite->kind] : IMB_CIPHER_NULL;
+	job->hash_alg = hash_algs[suite->integrity];
 	job->cipher_direction = direction;
 	job->chain_order =
 		direction == IMB_DIR_ENCRYPT ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
 	job->enc_keys = key->encrypt;
 	job->dec_keys = key->decrypt;
-	job->key_len_in_bytes = crypto_suites[op->suite].key_len;
+	job->key_len_in_bytes = suite->key_len;
 	job->src = op->auth;
 	job->dst = op->text;
 	job->cipher_start_src_offset_in_bytes = (uint64_t)(op->text - op->auth);
@@ -121,11 +211,34 @@ cbc_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, uint
 	job->hash_start_src_offset_in_bytes = 0;
 	job->msg_len_to_hash_in_bytes = op->auth_len;
 	job->iv = op->iv;
-	job->iv_len_in_bytes = 16;
-	job->u.HMAC._hashed_auth_key_xor_ipad = key->ipad;
-	job->u.HMAC._hashed_auth_key_xor_opad = key->opad;
+	job->iv_len_in_bytes = suite->salt_len + suite->iv_len; /* CTR: 12, the counter is 1 */
 	job->auth_tag_output = icv;
-	job->auth_tag_output_len_in_bytes = ICV_LEN;
+	job->auth_tag_output_len_in_bytes = suite->icv_len;
+}
+
+static void
+hmac_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, uint8_t *icv)
+{
+	const struct pair_key *key = op->key;
+
+	pair_job(job, op, direction, icv);
+	job->u.HMAC._hashed_auth_key_xor_ipad = key->hmac.ipad;
+	job->u.HMAC._hashed_auth_key_xor_opad = key->hmac.opad;
+}
+
+/*
+ * XCBC and CMAC, which differ in how the keys are made and in nothing else. The library's own CMAC
+ * reads the last block whole, which may be up to 15 bytes beyond the end.
+ */
+static void
+chain_job(IMB_JOB *job, struct crypto_op *op, IMB_CIPHER_DIRECTION direction, uint8_t *icv)
+{
+	const struct pair_key *key = op->key;
+
+	pair_job(job, op, direction, icv);
+	job->u.XCBC._k1_expanded = (const uint32_t *)(const void *)key->chain.schedule;
+	job->u.XCBC._k2 = key->chain.whole;
+	job->u.XCBC._k3 = key->chain.padded;
 }
 
 typedef void fill_fn(IMB_JOB *, struct crypto_op *, IMB_CIPHER_DIRECTION, uint8_t *icv);
@@ -166,50 +279,46 @@ seal_jobs(struct mb_ctx *mb, fill_fn *fill, struct crypto_op *ops, unsigned int 
 static inline __attribute__((always_inline)) void
 open_jobs(struct mb_ctx *mb, fill_fn *fill, struct crypto_op *ops, unsigned int n)
 {
+	const unsigned int icv_len = crypto_suites[ops->suite].icv_len;
+
 	while (n) {
 		unsigned int part = run_jobs(mb, fill, ops, n, IMB_DIR_DECRYPT);
 
 		for (unsigned int i = 0; i < part; i++)
-			ops[i].ok = icv_equal(mb->icv[i], ops[i].icv);
+			ops[i].ok = icv_equal(mb->icv[i], ops[i].icv, icv_len);
 		ops += part;
 		n -= part;
 	}
 }
 
-static void
-chacha_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
-{
-	seal_jobs(mb_of(ctx), chacha_job, ops, n);
-}
-
-static void
-chacha_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
-{
-	open_jobs(mb_of(ctx), chacha_job, ops, n);
-}
-
-static void
-cbc_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
-{
-	seal_jobs(mb_of(ctx), cbc_job, ops, n);
-}
-
-static void
-cbc_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
-{
-	open_jobs(mb_of(ctx), cbc_job, ops, n);
-}
+/* The two functions of a suite whose jobs NAME_job() fills. */
+#define JOB_FUNCTIONS(name)                                                                        \
+	static void name##_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)     \
+	{                                                                                          \
+		seal_jobs(mb_of(ctx), name##_job, ops, n);                                         \
+	}                                                                                          \
+	static void name##_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)     \
+	{                                                                                          \
+		open_jobs(mb_of(ctx), name##_job, ops, n);                                         \
+	}
+JOB_FUNCTIONS(chacha)
+JOB_FUNCTIONS(ccm)
+JOB_FUNCTIONS(hmac)
+JOB_FUNCTIONS(chain)
 
 static size_t
 key_size(const struct crypto_suite *suite)
 {
 	switch (suite->kind) {
 	case CRYPTO_AEAD_GCM:
+	case CRYPTO_GMAC:
 		return sizeof(struct gcm_key_data);
 	case CRYPTO_AEAD_CHACHA:
 		return suite->key_len;
+	case CRYPTO_AEAD_CCM:
+		return suite->key_len == 24 ? 0 : AES_SCHEDULE;
 	default:
-		return sizeof(struct cbc_key);
+		return sizeof(struct pair_key);
 	}
 }
 
@@ -225,30 +334,82 @@ gcm_expand(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *key,
 		IMB_AES256_GCM_PRE(mgr, key, expanded);
 }
 
-/* SHA-256's state after one block: the HMAC key, with every byte of the block xored with `pad`. */
+static void
+aes_expand(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *key, uint8_t *encrypt,
+	   uint8_t *decrypt)
+{
+	if (suite->key_len == 16)
+		IMB_AES_KEYEXP_128(mgr, key, encrypt, decrypt);
+	else if (suite->key_len == 24)
+		IMB_AES_KEYEXP_192(mgr, key, encrypt, decrypt);
+	else if (suite->key_len == 32)
+		IMB_AES_KEYEXP_256(mgr, key, encrypt, decrypt);
+}
+
+/* CCM uses AES in one direction only; the other one's schedule is not kept. */
+static void
+ccm_expand(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *key, uint8_t *expanded)
+{
+	alignas(16) uint8_t decrypt[AES_SCHEDULE];
+
+	aes_expand(mgr, suite, key, expanded, decrypt);
+	crypto_zeroize(decrypt, sizeof(decrypt));
+}
+
+/* The hash's state after one block: the HMAC key, with every byte of the block xored with `pad`. */
 static void
 hmac_pad(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *auth_key, uint8_t pad,
 	 uint8_t *state)
 {
-	uint8_t block[64];
+	uint8_t block[128];
 
 	memset(block, pad, sizeof(block));
 	for (unsigned int i = 0; i < suite->auth_key_len; i++)
 		block[i] ^= auth_key[i];
-	IMB_SHA256_ONE_BLOCK(mgr, block, state);
+	switch (suite->integrity) {
+	case CRYPTO_HMAC_SHA1:
+		IMB_SHA1_ONE_BLOCK(mgr, block, state);
+		break;
+	case CRYPTO_HMAC_SHA256:
+		IMB_SHA256_ONE_BLOCK(mgr, block, state);
+		break;
+	case CRYPTO_HMAC_SHA384:
+		IMB_SHA384_ONE_BLOCK(mgr, block, state);
+		break;
+	default:
+		IMB_SHA512_ONE_BLOCK(mgr, block, state);
+	}
 	crypto_zeroize(block, sizeof(block));
 }
 
 static void
-cbc_expand(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *key,
-	   const uint8_t *auth_key, struct cbc_key *expanded)
+cmac_expand(IMB_MGR *mgr, const uint8_t *auth_key, struct pair_key *expanded)
 {
-	if (suite->key_len == 16)
-		IMB_AES_KEYEXP_128(mgr, key, expanded->encrypt, expanded->decrypt);
-	else
-		IMB_AES_KEYEXP_256(mgr, key, expanded->encrypt, expanded->decrypt);
-	hmac_pad(mgr, suite, auth_key, 0x36, expanded->ipad);
-	hmac_pad(mgr, suite, auth_key, 0x5c, expanded->opad);
+	alignas(16) uint8_t decrypt[AES_SCHEDULE];
+
+	IMB_AES_KEYEXP_128(mgr, auth_key, expanded->chain.schedule, decrypt);
+	IMB_AES_CMAC_SUBKEY_GEN_128(mgr, expanded->chain.schedule, expanded->chain.whole,
+				    expanded->chain.padded);
+	crypto_zeroize(decrypt, sizeof(decrypt));
+}
+
+static void
+pair_expand(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *key,
+	    const uint8_t *auth_key, struct pair_key *expanded)
+{
+	aes_expand(mgr, suite, key, expanded->encrypt, expanded->decrypt);
+	switch (suite->integrity) {
+	case CRYPTO_AES_XCBC:
+		IMB_AES_XCBC_KEYEXP(mgr, auth_key, expanded->chain.schedule, expanded->chain.whole,
+				    expanded->chain.padded);
+		break;
+	case CRYPTO_AES_CMAC:
+		cmac_expand(mgr, auth_key, expanded);
+		break;
+	default:
+		hmac_pad(mgr, suite, auth_key, 0x36, expanded->hmac.ipad);
+		hmac_pad(mgr, suite, auth_key, 0x5c, expanded->hmac.opad);
+	}
 }
 
 static void
@@ -259,42 +420,59 @@ key_expand(struct crypto_ctx *ctx, const struct crypto_suite *suite, const uint8
 
 	switch (suite->kind) {
 	case CRYPTO_AEAD_GCM:
+	case CRYPTO_GMAC:
 		gcm_expand(mgr, suite, key, expanded);
 		break;
 	case CRYPTO_AEAD_CHACHA:
 		memcpy(expanded, key, suite->key_len);
 		break;
+	case CRYPTO_AEAD_CCM:
+		ccm_expand(mgr, suite, key, expanded);
+		break;
 	default:
-		cbc_expand(mgr, suite, key, auth_key, expanded);
+		pair_expand(mgr, suite, key, auth_key, expanded);
 	}
 }
 
 /* A direct call, in this context's own image of the library where it has one. */
-static aes_gcm_enc_dec_t
-own(const struct mb_ctx *mb, aes_gcm_enc_dec_t call)
+#define OWN(mb, call) ((__typeof__(call))((uintptr_t)(call) + (uintptr_t)(mb)->image.shift))
+
+#define DIRECT(mb, bits)                                                                           \
+	((struct direct){                                                                          \
+		.encrypt = OWN(mb, (mb)->mgr->gcm##bits##_enc),                                    \
+		.decrypt = OWN(mb, (mb)->mgr->gcm##bits##_dec),                                    \
+		.init = (mb)->mgr->gmac##bits##_init,                                              \
+		.update = (mb)->mgr->gmac##bits##_update,                                          \
+		.finalize = (mb)->mgr->gmac##bits##_finalize,                                      \
+	})
+
+static void
+set_direct(struct mb_ctx *mb, unsigned int number)
 {
-	return (aes_gcm_enc_dec_t)((uintptr_t)call + (uintptr_t)mb->image.shift);
+	switch (crypto_suites[number].key_len) {
+	case 16:
+		mb->direct[number] = DIRECT(mb, 128);
+		break;
+	case 24:
+		mb->direct[number] = DIRECT(mb, 192);
+		break;
+	default:
+		mb->direct[number] = DIRECT(mb, 256);
+	}
 }
 
 static void
-set_gcm(struct mb_ctx *mb, unsigned int number)
+set_pair(struct mb_ctx *mb, unsigned int number)
 {
-	IMB_MGR *mgr = mb->mgr;
-
-	mb->ctx.seal[number] = gcm_seal;
-	mb->ctx.open[number] = gcm_open;
-	switch (crypto_suites[number].key_len) {
-	case 16:
-		mb->gcm_encrypt[number] = own(mb, mgr->gcm128_enc);
-		mb->gcm_decrypt[number] = own(mb, mgr->gcm128_dec);
-		break;
-	case 24:
-		mb->gcm_encrypt[number] = own(mb, mgr->gcm192_enc);
-		mb->gcm_decrypt[number] = own(mb, mgr->gcm192_dec);
+	switch (crypto_suites[number].integrity) {
+	case CRYPTO_AES_XCBC:
+	case CRYPTO_AES_CMAC:
+		mb->ctx.seal[number] = chain_seal;
+		mb->ctx.open[number] = chain_open;
 		break;
 	default:
-		mb->gcm_encrypt[number] = own(mb, mgr->gcm256_enc);
-		mb->gcm_decrypt[number] = own(mb, mgr->gcm256_dec);
+		mb->ctx.seal[number] = hmac_seal;
+		mb->ctx.open[number] = hmac_open;
 	}
 }
 
@@ -303,15 +481,25 @@ set_suite(struct mb_ctx *mb, unsigned int number)
 {
 	switch (crypto_suites[number].kind) {
 	case CRYPTO_AEAD_GCM:
-		set_gcm(mb, number);
+		mb->ctx.seal[number] = gcm_seal;
+		mb->ctx.open[number] = gcm_open;
+		set_direct(mb, number);
+		break;
+	case CRYPTO_GMAC:
+		mb->ctx.seal[number] = gmac_seal;
+		mb->ctx.open[number] = gmac_open;
+		set_direct(mb, number);
 		break;
 	case CRYPTO_AEAD_CHACHA:
 		mb->ctx.seal[number] = chacha_seal;
 		mb->ctx.open[number] = chacha_open;
 		break;
+	case CRYPTO_AEAD_CCM:
+		mb->ctx.seal[number] = ccm_seal;
+		mb->ctx.open[number] = ccm_open;
+		break;
 	default:
-		mb->ctx.seal[number] = cbc_seal;
-		mb->ctx.open[number] = cbc_open;
+		set_pair(mb, number);
 	}
 }
 

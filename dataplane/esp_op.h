@@ -12,9 +12,9 @@
 #include "crypto/crypto.h"
 #include "esp.h"
 
-/* Additional data and nonce; the wire IV stands behind the ESP header already. */
+/* The additional data of an AEAD. */
 static inline void
-esp_op_aead(struct crypto_op *op, const struct sa *sa, const uint8_t *esp, uint64_t seq)
+esp_op_aad(struct crypto_op *op, const struct sa *sa, const uint8_t *esp, uint64_t seq)
 {
 	if ((sa->flags & SA_ESN) != 0) {
 		rte_be64_t number = rte_cpu_to_be_64(seq);
@@ -27,14 +27,20 @@ esp_op_aead(struct crypto_op *op, const struct sa *sa, const uint8_t *esp, uint6
 		op->auth = esp;
 		op->auth_len = sizeof(struct esp_header);
 	}
+}
+
+/* The nonce of a counter mode: salt, of 4 bytes or 3, and the wire IV behind the ESP header. */
+static inline void
+esp_op_nonce(struct crypto_op *op, const struct sa *sa, const uint8_t *esp)
+{
 	memcpy(op->iv, &sa->salt, sizeof(sa->salt));
-	memcpy(op->iv + sizeof(sa->salt), esp + sizeof(struct esp_header), 8);
+	memcpy(op->iv + crypto_suites[sa->suite].salt_len, esp + sizeof(struct esp_header), 8);
 }
 
 /* The bytes under a separate ICV, with the high half put where the ICV stands. */
 static inline void
-esp_op_hmac(struct crypto_op *op, const struct sa *sa, const uint8_t *esp, uint8_t *icv,
-	    uint64_t seq)
+esp_op_integrity(struct crypto_op *op, const struct sa *sa, const uint8_t *esp, uint8_t *icv,
+		 uint64_t seq)
 {
 	op->auth = esp;
 	op->auth_len = (uint32_t)(icv - esp);
@@ -46,34 +52,11 @@ esp_op_hmac(struct crypto_op *op, const struct sa *sa, const uint8_t *esp, uint8
 	}
 }
 
-/*
- * To seal `len` bytes of payload with its trailer. The caller has written the ESP header, the
- * wire IV of an AEAD or a value unique for the key in that place for CBC, and the trailer.
- */
+/* What sealing and opening have in common, but for the IV of CBC and for separate integrity. */
 static inline void
-esp_op_seal(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len, uint64_t seq)
+esp_op_both(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len, uint64_t seq)
 {
-	uint8_t *iv = esp + sizeof(struct esp_header);
-
-	op->key = sa->key;
-	op->suite = sa->suite;
-	op->icv = iv + sa->iv_len + len;
-	if (crypto_suites[sa->suite].kind == CRYPTO_CBC_HMAC) {
-		op->text = iv;
-		op->text_len = sa->iv_len + len;
-		memset(op->iv, 0, sizeof(op->iv));
-		esp_op_hmac(op, sa, esp, op->icv, seq);
-	} else {
-		op->text = iv + sa->iv_len;
-		op->text_len = len;
-		esp_op_aead(op, sa, esp, seq);
-	}
-}
-
-/* To open `len` bytes of ciphertext behind the wire IV. */
-static inline void
-esp_op_open(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len, uint64_t seq)
-{
+	const struct crypto_suite *suite = &crypto_suites[sa->suite];
 	uint8_t *iv = esp + sizeof(struct esp_header);
 
 	op->key = sa->key;
@@ -81,16 +64,51 @@ esp_op_open(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t le
 	op->text = iv + sa->iv_len;
 	op->text_len = len;
 	op->icv = op->text + len;
-	if (crypto_suites[sa->suite].kind == CRYPTO_CBC_HMAC) {
-		memcpy(op->iv, iv, sizeof(op->iv));
-		if ((sa->flags & SA_ESN) != 0) {
-			memcpy(op->scratch, op->icv, sa->icv_len);
-			esp_op_hmac(op, sa, esp, op->icv, seq);
-			op->icv = op->scratch;
-		} else {
-			esp_op_hmac(op, sa, esp, op->icv, seq);
-		}
+	if (suite->integrity == CRYPTO_OWN_ICV)
+		esp_op_aad(op, sa, esp, seq);
+	if (suite->counter_mode)
+		esp_op_nonce(op, sa, esp);
+	if (suite->kind == CRYPTO_GMAC) {
+		op->text = iv;
+		op->text_len += sa->iv_len;
+	}
+}
+
+/*
+ * To seal `len` bytes of payload with its trailer. The caller has written the ESP header, the
+ * wire IV of a counter mode or a value unique for the key in that place for CBC, and the trailer.
+ */
+static inline void
+esp_op_seal(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len, uint64_t seq)
+{
+	const struct crypto_suite *suite = &crypto_suites[sa->suite];
+
+	esp_op_both(op, sa, esp, len, seq);
+	if (suite->kind == CRYPTO_CBC) {
+		op->text -= sa->iv_len;
+		op->text_len += sa->iv_len;
+		memset(op->iv, 0, sizeof(op->iv));
+	}
+	if (suite->integrity != CRYPTO_OWN_ICV)
+		esp_op_integrity(op, sa, esp, op->icv, seq);
+}
+
+/* To open `len` bytes of ciphertext behind the wire IV. */
+static inline void
+esp_op_open(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len, uint64_t seq)
+{
+	const struct crypto_suite *suite = &crypto_suites[sa->suite];
+
+	esp_op_both(op, sa, esp, len, seq);
+	if (suite->kind == CRYPTO_CBC)
+		memcpy(op->iv, op->text - sizeof(op->iv), sizeof(op->iv));
+	if (suite->integrity == CRYPTO_OWN_ICV)
+		return;
+	if ((sa->flags & SA_ESN) != 0) {
+		memcpy(op->scratch, op->icv, sa->icv_len);
+		esp_op_integrity(op, sa, esp, op->icv, seq);
+		op->icv = op->scratch;
 	} else {
-		esp_op_aead(op, sa, esp, seq);
+		esp_op_integrity(op, sa, esp, op->icv, seq);
 	}
 }

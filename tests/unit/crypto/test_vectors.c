@@ -22,8 +22,8 @@
 /* A vector as bytes, with an operation on memory of its own. */
 struct trial {
 	const struct vector *vector;
-	uint8_t text[128], sealed[128], auth[64], icv[16], expected_icv[16];
-	uint32_t text_len, auth_len;
+	uint8_t text[128], sealed[128], auth[64], icv[CRYPTO_ICV_MAX], expected_icv[CRYPTO_ICV_MAX];
+	uint32_t text_len, auth_len, icv_len;
 	unsigned int suite;
 	void *key;
 	struct crypto_op op;
@@ -68,7 +68,7 @@ trial_reset(struct trial *t, const char *text)
 static void
 trial_init(struct trial *t, const struct vector *vector, struct crypto_ctx *ctx)
 {
-	uint8_t key[32] = {0}, auth_key[32] = {0};
+	uint8_t key[32] = {0}, auth_key[64] = {0};
 
 	memset(t, 0, sizeof(*t));
 	t->vector = vector;
@@ -78,6 +78,7 @@ trial_init(struct trial *t, const struct vector *vector, struct crypto_ctx *ctx)
 	bytes(vector->auth_key, auth_key);
 	bytes(vector->sealed, t->sealed);
 	bytes(vector->icv, t->expected_icv);
+	t->icv_len = crypto_suites[t->suite].icv_len;
 	t->key = aligned_alloc(64, crypto_key_size(ctx, t->suite));
 	crypto_key_expand(ctx, t->suite, key, auth_key, t->key);
 }
@@ -92,7 +93,7 @@ trial_seal(struct trial *t, struct crypto_ctx *ctx)
 	assert_int_equal(t->op.ok, 1);
 	assert_memory_equal(t->text, t->sealed, t->text_len);
 	if (t->vector->icv)
-		assert_memory_equal(t->icv, t->expected_icv, sizeof(t->icv));
+		assert_memory_equal(t->icv, t->expected_icv, t->icv_len);
 	else
 		memcpy(t->expected_icv, t->icv, sizeof(t->icv));
 }
@@ -129,6 +130,8 @@ for_each_trial(void (*check)(struct trial *, struct crypto_ctx *))
 		for (size_t i = 0; i < LEN(vectors); i++) {
 			struct trial t;
 
+			if (!crypto_key_size(ctx, crypto_suite_by_name(vectors[i].suite)))
+				continue;
 			trial_init(&t, &vectors[i], ctx);
 			trial_seal(&t, ctx);
 			check(&t, ctx);
@@ -143,7 +146,7 @@ check_flips(struct trial *t, struct crypto_ctx *ctx)
 {
 	refused_with_flip(t, ctx, t->text, t->text_len);
 	refused_with_flip(t, ctx, t->auth, t->auth_len);
-	refused_with_flip(t, ctx, t->icv, sizeof(t->icv));
+	refused_with_flip(t, ctx, t->icv, t->icv_len);
 }
 
 static void
@@ -186,7 +189,7 @@ static void
 flips_icv(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
 {
 	honest(ctx, ops, n);
-	ops[0].icv[15] ^= 0x80;
+	ops[0].icv[crypto_suites[ops[0].suite].icv_len - 1] ^= 0x80;
 }
 
 static void
@@ -228,6 +231,8 @@ test_self_test_refuses_a_wrong_backend(void **state)
 		struct crypto_ctx *ctx = context(b);
 
 		for (unsigned int i = 0; i < crypto_suites_count; i++) {
+			if (!crypto_key_size(ctx, i))
+				continue;
 			self_test_refuses(ctx, i, &ctx->seal[i], flips_text, "seal");
 			self_test_refuses(ctx, i, &ctx->seal[i], flips_icv, "seal");
 			self_test_refuses(ctx, i, &ctx->seal[i], accepts_none, "seal");

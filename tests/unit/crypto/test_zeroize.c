@@ -14,7 +14,7 @@
 #include "wire.h"
 
 static struct {
-	uint8_t key[32], auth_key[32];
+	uint8_t key[32], auth_key[64];
 	bool watching;
 	unsigned int blocks; /* freed while watching */
 	unsigned int found;  /* of them, those that held key material */
@@ -68,8 +68,11 @@ test_a_freed_context_holds_no_key(void **state)
 		struct crypto_ctx *ctx = crypto_ctx_new(b, NULL);
 
 		for (unsigned int s = 0; s < crypto_suites_count; s++) {
-			void *key = aligned_alloc(64, crypto_key_size(ctx, s));
+			void *key;
 
+			if (!crypto_key_size(ctx, s))
+				continue;
+			key = aligned_alloc(64, crypto_key_size(ctx, s));
 			crypto_key_expand(ctx, s, spy.key, spy.auth_key, key);
 			seal_and_open(ctx, s, key);
 			crypto_zeroize(key, crypto_key_size(ctx, s));
@@ -79,7 +82,7 @@ test_a_freed_context_holds_no_key(void **state)
 		spy.watching = true;
 		crypto_ctx_free(ctx);
 		spy.watching = false;
-		assert_in_range(spy.blocks, 1, 1000);
+		assert_in_range(spy.blocks, 1, 10000);
 		assert_int_equal(spy.found, 0);
 	}
 }
@@ -124,6 +127,10 @@ test_key_expansion_stays_inside(void **state)
 			size_t size = crypto_key_size(ctx, s);
 			uint8_t *key = aligned_alloc(64, size + 64);
 
+			if (size == 0) {
+				free(key);
+				continue;
+			}
 			assert_int_equal(size % 64, 0);
 			memset(key, 0xa5, size + 64);
 			crypto_key_expand(ctx, s, spy.key, spy.auth_key, key);

@@ -316,7 +316,7 @@ algorithms_are_judged(void **state)
 	assert_refused(&buf, EINVAL, "is cut");
 	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 153, 128, 20);
 	assert_refused(&buf, EINVAL, "bad key length");
-	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 160, 96, 20);
+	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, gcm, 160, 32, 20);
 	assert_refused(&buf, EINVAL, "bad ICV length");
 	new_sa_algorithm(&buf, XFRMA_ALG_AEAD, "rfc4106(gcm(des))", 160, 128, 20);
 	assert_refused(&buf, ENOSYS, "rfc4106(gcm(des))");
