@@ -105,14 +105,14 @@ void sad_observe(struct sad *sad, struct sad_observer *observer); /* which must 
 
 /*
  * Adds an SA, or completes a larval one of the same identity. -EEXIST; -EINVAL for what cannot
- * be (an SPI below 256, ESN with window 0, a counter-mode key in use); -ENOSPC at max_sas; -ENOMEM.
+ * be (an SPI below 256, ESN with window 0, a key in use); -ENOSPC at max_sas; -ENOMEM.
  * After an error nothing has changed.
  *
  * A window of 0 switches anti-replay off; any other is at least the configured one. A re-added key
  * goes on above the last number that it was used with, and, for the same SPI, with the window that
- * it had (tombstone.h). One counter-mode key may serve one SA in each direction, direction being
- * told by which address is the greater one, and any number of SAs that are SA_IN_ONLY: see
- * sad_key.c.
+ * it had (tombstone.h). Live SAs with one key have different SPIs. One counter-mode key may serve
+ * one SA in each direction, direction being told by which address is the greater one, but not with
+ * UDP encapsulation; and any number of SAs that are SA_IN_ONLY: see sad_key.c.
  */
 int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why);
 

@@ -13,9 +13,13 @@
  * direction, so the engine cannot tell which of the two SAs it will send on. Their IVs lie in
  * different halves of the space: it may send on either, and the peer, if it is of the same kind,
  * on the other. A second live SA with a counter-mode key in the same half is refused. SAs
- * that are inbound by declaration (XFRMA_SA_DIR) make no IVs and do not count.
+ * that are inbound by declaration (XFRMA_SA_DIR) make no IVs and do not count. With UDP
+ * encapsulation a NAT may stand between the ends: then they compare different addresses and may
+ * choose the same half, so such a key serves one direction only.
  *
- * Sequence numbers go on per key, whatever the SPI; windows per key and SPI.
+ * Sequence numbers go on per key, whatever the SPI; windows per key and SPI. Outer addresses are
+ * under no ICV: of two live SAs with one key and one SPI, each would take the packets of the other
+ * once more, so there is only one, whatever the suite.
  */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -62,23 +66,42 @@ print_key(const struct sad *sad, const struct sa_params *p, struct key_print *pr
 	return 0;
 }
 
-/* A live SA that makes IVs with the same key in the same half, or NULL. */
-static const struct slot *
-key_user(struct sad *sad, const struct key_print *print, uint8_t half)
+/* Why two SAs must not have one key at the same time, or NULL. */
+static const char *
+conflict(const struct sa_params *a, const struct sa_params *b)
+{
+	if (a->id.spi == b->id.spi)
+		return "a key and an SPI must not serve two SAs";
+	if (!crypto_suites[a->suite].counter_mode || (a->flags & b->flags & SA_IN_ONLY) != 0)
+		return NULL;
+	if (((a->flags | b->flags) & SA_ENCAP_UDP) != 0)
+		return "with UDP encapsulation a counter-mode key must not serve both directions";
+	if (((a->flags | b->flags) & SA_IN_ONLY) == 0 && iv_half(a) == iv_half(b))
+		return "a counter-mode key must not serve two SAs";
+	return NULL;
+}
+
+/* Compares with every live SA of the key. */
+static int
+check_users(const struct sad *sad, const struct sa_params *p, const struct key_print *print,
+	    struct reason *why)
 {
 	const struct link *l;
 
 	INDEX_FOREACH(l, &sad->index, print->word[0])
 	{
 		const struct slot *other = l->owner;
+		const char *text;
 
-		if (other->control.state == SA_VALID &&
-		    memcmp(&other->print, print, sizeof(*print)) == 0 &&
-		    (other->control.params.flags & SA_IN_ONLY) == 0 &&
-		    iv_half(&other->control.params) == half)
-			return other;
+		if (other->control.state == SA_LARVAL ||
+		    memcmp(&other->print, print, sizeof(*print)) != 0)
+			continue;
+		text = conflict(p, &other->control.params);
+		if (text)
+			return reason_set(why, EINVAL, "key in use by the SA with SPI 0x%08x: %s",
+					  rte_be_to_cpu_32(other->control.params.id.spi), text);
 	}
-	return NULL;
+	return 0;
 }
 
 /* Where numbers and IVs go on: behind the clock, the request and all that is remembered. */
@@ -108,18 +131,13 @@ continue_key(struct sad *sad, const struct sa_params *p, struct key_state *state
 int
 key_admit(struct sad *sad, const struct sa_params *p, struct key_state *state, struct reason *why)
 {
-	const struct slot *user;
+	int err;
 
 	if (print_key(sad, p, &state->print) != 0)
 		return reason_set(why, ENOMEM, "no memory to hash the key");
-	if (crypto_suites[p->suite].counter_mode && (p->flags & SA_IN_ONLY) == 0) {
-		user = key_user(sad, &state->print, iv_half(p));
-		if (user)
-			return reason_set(why, EINVAL,
-					  "key in use by the SA with SPI 0x%08x: a counter-mode "
-					  "key must not serve two SAs",
-					  rte_be_to_cpu_32(user->control.params.id.spi));
-	}
+	err = check_users(sad, p, &state->print, why);
+	if (err != 0)
+		return err;
 	continue_key(sad, p, state);
 	return 0;
 }

@@ -107,7 +107,7 @@ struct key_state { /* where a new SA starts */
 	uint64_t seq_limit;
 };
 
-/* 0; -EINVAL for a counter-mode key in use; -ENOMEM. */
+/* 0; -EINVAL for a key in use; -ENOMEM. */
 int key_admit(struct sad *sad, const struct sa_params *p, struct key_state *state,
 	      struct reason *why);
 void key_live(struct sad *sad, struct slot *slot, const struct key_print *print);

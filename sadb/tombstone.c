@@ -70,27 +70,6 @@ predecessor(struct tombstones *t, const struct tombstone *new)
 	return NULL;
 }
 
-static uint64_t
-larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* What the older one knows and the newer one does not. */
-static void
-merge(struct tombstone *new, struct tombstone *old)
-{
-	if (new->window && old->window) {
-		replay_inherit(new->window, old->window);
-	} else if (new->in_top == 0) {
-		new->window = old->window;
-		old->window = NULL;
-	}
-	new->in_top = larger(new->in_top, old->in_top);
-	new->out_seq = larger(new->out_seq, old->out_seq);
-	new->iv_last = larger(new->iv_last, old->iv_last);
-}
-
 void
 tombstone_put(struct tombstones *t, struct tombstone *new)
 {
@@ -100,8 +79,6 @@ tombstone_put(struct tombstones *t, struct tombstone *new)
 		place = TAILQ_FIRST(&t->oldest);
 	if (place->window)
 		t->window_bytes -= replay_size(place->window->window);
-	if (place->link.prev && same(place, new))
-		merge(new, place);
 	free(place->window);
 	TAILQ_REMOVE(&t->oldest, place, age);
 	index_remove(&place->link);

@@ -46,7 +46,7 @@ void tombstones_free(struct tombstones *t);
 
 /*
  * Remembers a retired SA: takes over `new->window`. An earlier one of the same print, SPI and half
- * is merged into it. Never fails.
+ * is replaced: what it knew, the SA went on from. Never fails.
  */
 void tombstone_put(struct tombstones *t, struct tombstone *new);
 
