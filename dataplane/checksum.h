@@ -31,6 +31,28 @@ checksum_ttl_decrement(struct rte_ipv4_hdr *ip)
 	ip->hdr_checksum = (rte_be16_t)(sum + (sum >= 0xffff));
 }
 
+/* The folded sum of an IPv4 header without options and of `more`; 0xffff for a right header. */
+static inline uint16_t
+checksum_sum_ipv4(const void *header, uint32_t more)
+{
+	const unaligned_uint32_t *word = header;
+	uint64_t sum = (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4] + more;
+
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static inline bool
+checksum_ipv4_right(const struct rte_ipv4_hdr *ip, uint32_t header_len)
+{
+	uint16_t sum = likely(header_len == sizeof(*ip)) ? checksum_sum_ipv4(ip, 0)
+							 : rte_raw_cksum(ip, header_len);
+
+	return sum == 0xffff;
+}
+
 /* Writes the header checksum of an IPv4 header, options included. */
 void checksum_ipv4(struct rte_ipv4_hdr *ip);
 

@@ -204,7 +204,7 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 		from_host(w, m, p, is_link_nd(m));
 	else if (is_esp(m, p))
 		burst_add(&w->inbound, m);
-	else if (is_link_nd(m))
+	else if (type == ETHERTYPE_IPV6 && is_link_nd(m))
 		packet_punt(w, m);
 	else
 		burst_add(&w->clear, m);

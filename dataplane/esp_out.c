@@ -8,6 +8,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "checksum.h"
 #include "esp_op.h"
 #include "fragment.h"
 #include "icmp.h"
@@ -165,19 +166,10 @@ outer_tos(const struct sa *sa, uint8_t inner)
 static rte_be16_t
 outer_checksum(const struct sa *sa, const struct rte_ipv4_hdr *ip)
 {
-	uint64_t sum = (uint64_t)ip->total_length + ip->packet_id + ip->fragment_offset +
-		       rte_cpu_to_be_16(ip->type_of_service);
+	uint32_t rest = (uint32_t)ip->total_length + ip->packet_id + ip->fragment_offset +
+			rte_cpu_to_be_16(ip->type_of_service);
 
-	for (uint32_t i = 0; i < sizeof(*ip); i += sizeof(uint32_t)) {
-		uint32_t word;
-
-		memcpy(&word, sa->outer + i, sizeof(word));
-		sum += word;
-	}
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (rte_be16_t) ~((sum & 0xffff) + (sum >> 16));
+	return (rte_be16_t)~checksum_sum_ipv4(sa->outer, rest);
 }
 
 static void

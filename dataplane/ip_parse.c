@@ -10,6 +10,7 @@
 
 #include <rte_ip.h>
 
+#include "checksum.h"
 #include "room.h"
 #include "sadb/chash.h"
 
@@ -21,38 +22,6 @@
 #define ND_FIRST 133 /* ICMPv6 router solicitation (RFC 4861) */
 #define ND_LAST  137 /* redirect */
 
-union ip_addr
-ip_dst(const struct rte_mbuf *m)
-{
-	union ip_addr a = {0};
-
-	if (packet(m)->family == FAMILY_V4)
-		a.v4 = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr;
-	else
-		memcpy(a.bytes, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr, 16);
-	return a;
-}
-
-union ip_addr
-ip_src(const struct rte_mbuf *m)
-{
-	union ip_addr a = {0};
-
-	if (packet(m)->family == FAMILY_V4)
-		a.v4 = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->src_addr;
-	else
-		memcpy(a.bytes, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->src_addr, 16);
-	return a;
-}
-
-bool
-ip_addr_is_group(uint8_t family, const union ip_addr *addr)
-{
-	if (family == FAMILY_V6)
-		return addr->bytes[0] == 0xff;
-	return (addr->bytes[0] & 0xf0) == 0xe0 || addr->v4 == RTE_BE32(0xffffffff);
-}
-
 /* 224.0.0.0/24 and 255.255.255.255; IPv6 multicast of link-local scope. */
 bool
 ip_addr_is_link_group(uint8_t family, const union ip_addr *addr)
@@ -61,12 +30,6 @@ ip_addr_is_link_group(uint8_t family, const union ip_addr *addr)
 		return addr->bytes[0] == 0xff && (addr->bytes[1] & 0x0f) == 2;
 	return (addr->v4 & RTE_BE32(0xffffff00)) == RTE_BE32(0xe0000000) ||
 	       addr->v4 == RTE_BE32(0xffffffff);
-}
-
-bool
-ip_addr_is_link_local(uint8_t family, const union ip_addr *addr)
-{
-	return family == FAMILY_V6 && addr->bytes[0] == 0xfe && (addr->bytes[1] & 0xc0) == 0x80;
 }
 
 static uint32_t
@@ -160,7 +123,7 @@ parse_v4(struct rte_mbuf *m, struct packet *p, bool check_sum)
 		return DROP_IP_HDR;
 	if (len < header_len || len > rte_pktmbuf_data_len(m))
 		return DROP_IP_LEN;
-	if (check_sum && rte_raw_cksum(ip, header_len) != 0xffff)
+	if (check_sum && !checksum_ipv4_right(ip, header_len))
 		return DROP_IP_CSUM;
 	if (unlikely(header_len > sizeof(*ip))) {
 		enum drop_reason reason = check_options(ip, header_len);

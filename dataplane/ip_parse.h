@@ -3,6 +3,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <string.h>
+
+#include <rte_ip.h>
 
 #include "drop.h"
 #include "packet.h"
@@ -24,14 +27,43 @@ void packet_flow(const struct rte_mbuf *m, struct flow *flow);
 bool ip_is_nd(const struct rte_mbuf *m);
 
 /* The destination, or the source, of a parsed packet. */
-union ip_addr ip_dst(const struct rte_mbuf *m);
-union ip_addr ip_src(const struct rte_mbuf *m);
+static inline union ip_addr
+ip_dst(const struct rte_mbuf *m)
+{
+	union ip_addr a;
+
+	if (packet(m)->family == FAMILY_V4)
+		return ip_addr_v4(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr);
+	memcpy(&a, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr, sizeof(a));
+	return a;
+}
+
+static inline union ip_addr
+ip_src(const struct rte_mbuf *m)
+{
+	union ip_addr a;
+
+	if (packet(m)->family == FAMILY_V4)
+		return ip_addr_v4(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->src_addr);
+	memcpy(&a, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->src_addr, sizeof(a));
+	return a;
+}
 
 /* Whether an address is multicast, or IPv4's limited broadcast. */
-bool ip_addr_is_group(uint8_t family, const union ip_addr *addr);
+static inline bool
+ip_addr_is_group(uint8_t family, const union ip_addr *addr)
+{
+	if (family == FAMILY_V6)
+		return addr->bytes[0] == 0xff;
+	return (addr->bytes[0] & 0xf0) == 0xe0 || addr->v4 == RTE_BE32(0xffffffff);
+}
 
 /* Whether it is one that a host listens to on its own link, and no router forwards. */
 bool ip_addr_is_link_group(uint8_t family, const union ip_addr *addr);
 
 /* fe80::/10 */
-bool ip_addr_is_link_local(uint8_t family, const union ip_addr *addr);
+static inline bool
+ip_addr_is_link_local(uint8_t family, const union ip_addr *addr)
+{
+	return family == FAMILY_V6 && addr->bytes[0] == 0xfe && (addr->bytes[1] & 0xc0) == 0x80;
+}

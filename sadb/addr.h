@@ -18,6 +18,15 @@ union ip_addr {
 	uint64_t u64[2];
 };
 
+/* Written by the words that it is soon read by: narrower stores would hold the loads up. */
+static inline union ip_addr
+ip_addr_v4(rte_be32_t v4)
+{
+	uint64_t first = (uint64_t)rte_be_to_cpu_32(v4) << 32;
+
+	return (union ip_addr){.u64 = {rte_cpu_to_be_64(first), 0}};
+}
+
 static inline bool
 ip_addr_equal(const union ip_addr *a, const union ip_addr *b)
 {
