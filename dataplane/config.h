@@ -69,6 +69,8 @@ struct config_spd {
 
 struct config_crypto {
 	char *backend; /* "ipsec-mb" (default) or "openssl" */
+	char **legacy; /* algorithms that are off unless named here ("sha1") */
+	unsigned int legacy_count;
 };
 
 struct config_sockets {

@@ -302,6 +302,14 @@ check_crypto(struct config_source *s, const struct config_crypto *crypto)
 		config_complain(s, "crypto.backend",
 				"unknown backend \"%s\", expected ipsec-mb or openssl",
 				crypto->backend);
+	for (unsigned int i = 0; i < crypto->legacy_count; i++) {
+		char key[PARENT_MAX];
+
+		snprintf(key, sizeof(key), "crypto.legacy[%u]", i);
+		if (!crypto_is_legacy(crypto->legacy[i]))
+			config_complain(s, key, "no legacy algorithm: \"%s\", expected sha1",
+					crypto->legacy[i]);
+	}
 }
 
 static void

@@ -135,8 +135,13 @@ static const cyaml_schema_field_t spd_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t algorithm_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED),
+};
+
 static const cyaml_schema_field_t crypto_fields[] = {
 	TEXT(OPTIONAL, struct config_crypto, backend),
+	LIST(OPTIONAL, struct config_crypto, legacy, algorithm_schema, CYAML_UNLIMITED),
 	CYAML_FIELD_END,
 };
 

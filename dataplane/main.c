@@ -110,9 +110,13 @@ stop_signals(struct daemon *d)
 static int
 start_crypto(struct daemon *d, struct reason *why)
 {
+	const struct config_crypto *config = &d->config->crypto;
 	struct reason inner = {""};
 
-	d->backend = (enum crypto_backend)crypto_backend_by_name(d->config->crypto.backend);
+	for (unsigned int i = 0; i < config->legacy_count; i++)
+		if (crypto_suites_allow(config->legacy[i], why) != 0)
+			return -EINVAL;
+	d->backend = (enum crypto_backend)crypto_backend_by_name(config->backend);
 	d->crypto = crypto_ctx_new(d->backend, &inner);
 	if (!d->crypto)
 		return reason_set(why, ENOTSUP, "crypto backend %s: %s",

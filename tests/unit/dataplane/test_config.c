@@ -143,6 +143,9 @@ static const struct bad {
 	 "f:3: workers.cores[2]: no such CPU: 60000, expected one that this process may run on\n"},
 	{PORT "crypto: {backend: rot13}\n",
 	 "f:3: crypto.backend: unknown backend \"rot13\", expected ipsec-mb or openssl\n"},
+	{PORT "crypto:\n  legacy:\n  - sha1\n  - md5\n",
+	 "f:6: crypto.legacy[1]: no legacy algorithm: \"md5\", expected sha1\n"},
+	{PORT "crypto: {legacy: sha1}\n", "f:3: crypto.legacy: a plain value, expected a list\n"},
 	{PORT "sockets:\n  xfrm: run.sock\n  group: no such group\n",
 	 "f:4: sockets.xfrm: bad path \"run.sock\", expected an absolute one of at most 107 bytes\n"
 	 "f:5: sockets.group: no such group: \"no such group\", expected one of this system\n"},
@@ -203,6 +206,7 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->spd.max_policies, 16384);
 	assert_int_equal(c->spd.no_match, NO_MATCH_DISCARD);
 	assert_string_equal(c->crypto.backend, "ipsec-mb");
+	assert_int_equal(c->crypto.legacy_count, 0);
 	assert_string_equal(c->sockets.xfrm, "/run/sealane/xfrm.sock");
 	assert_string_equal(c->sockets.show, "/run/sealane/show.sock");
 	assert_null(c->sockets.group);
@@ -239,7 +243,7 @@ every_key_arrives(void **state)
 		"- {address: 10.1.0.1, mac: \"02:00:00:00:00:01\", port: v7}\n"
 		"sad: {max_sas: 10, replay_window: 64}\n"
 		"spd: {max_policies: 20, no_match: bypass}\n"
-		"crypto: {backend: openssl}\n"
+		"crypto: {backend: openssl, legacy: [sha1]}\n"
 		"sockets: {xfrm: /a, show: /b, group: root}\n"
 		"log: {level: debug, target: /var/log/sealane}\n",
 		&errors);
@@ -273,6 +277,8 @@ every_key_arrives(void **state)
 	assert_int_equal(c->spd.max_policies, 20);
 	assert_int_equal(c->spd.no_match, NO_MATCH_BYPASS);
 	assert_string_equal(c->crypto.backend, "openssl");
+	assert_int_equal(c->crypto.legacy_count, 1);
+	assert_string_equal(c->crypto.legacy[0], "sha1");
 	assert_string_equal(c->sockets.group, "root");
 	assert_string_equal(c->log.target, "/var/log/sealane");
 	config_free(c);
