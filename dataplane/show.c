@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crypto/socket_path.h"
 #include "show_page.h"
 
 #define CLIENTS_MAX    16
@@ -258,23 +259,6 @@ show_fd(const struct show *show)
 	return show->epoll;
 }
 
-/* Removes a socket that a dead daemon left; one that answers stays. */
-static int
-remove_stale(const struct sockaddr_un *addr, struct reason *why)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int answers = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	if (answers)
-		return reason_set(why, EADDRINUSE, "%s: another sealaned serves it",
-				  addr->sun_path);
-	if (unlink(addr->sun_path) && errno != ENOENT)
-		return reason_set(why, errno, "%s: %s", addr->sun_path, strerror(errno));
-	return 0;
-}
-
 static int
 listen_at(struct show *show, const char *path, struct reason *why)
 {
@@ -284,7 +268,7 @@ listen_at(struct show *show, const char *path, struct reason *why)
 	int bound;
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	if (remove_stale(&addr, why))
+	if (socket_path_clear(&addr, SOCK_STREAM, why))
 		return -1;
 	show->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	mask = umask(0117);

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "crypto/socket_path.h"
 #include "ctl.h"
 #include "xfrm_uapi.h"
 
@@ -132,26 +133,6 @@ ctl_fd(const struct ctl *ctl)
 	return ctl->epoll_fd;
 }
 
-/* Removes a socket that nobody listens on any more; one in use is left alone. */
-static int
-remove_stale(const struct sockaddr_un *addr, struct reason *why)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int rc, error;
-
-	if (fd < 0)
-		return reason_set(why, errno, "socket: %s", strerror(errno));
-	rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
-	error = errno;
-	close(fd);
-	if (rc == 0)
-		return reason_set(why, EADDRINUSE, "%s: another engine listens there",
-				  addr->sun_path);
-	if (error == ECONNREFUSED && unlink(addr->sun_path) < 0)
-		return reason_set(why, errno, "%s: %s", addr->sun_path, strerror(errno));
-	return 0;
-}
-
 /* Nobody but its owner can connect before the group and mode are right. */
 static int
 bind_restricted(const struct ctl *ctl, const struct sockaddr_un *addr, struct reason *why)
@@ -183,7 +164,7 @@ listen_open(struct ctl *ctl, const char *path, struct reason *why)
 		return reason_set(why, ENAMETOOLONG, "%s: longer than %zu bytes", path,
 				  sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, path);
-	rc = remove_stale(&addr, why);
+	rc = socket_path_clear(&addr, SOCK_SEQPACKET, why);
 	if (rc < 0)
 		return rc;
 	ctl->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

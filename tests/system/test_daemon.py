@@ -65,6 +65,20 @@ def test_a_port_that_cannot_be_starts_nothing(netns, tmp_path):
     assert not (tmp_path / "x").exists() and not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("name", ["xfrm", "show"])
+def test_a_socket_path_with_a_file_is_refused_and_the_file_stays(netns, tmp_path, name):
+    files = {key: tmp_path / key for key in ("xfrm", "show")}
+    files[name].write_text("precious")
+    config = tmp_path / "file.yaml"
+    config.write_text("ports:\n- {name: lan, device: 'net_null0,no-rx=1', side: protected}\n"
+                      f"sockets: {{xfrm: {files['xfrm']}, show: {files['show']}}}\n")
+    result = subprocess.run(netns("file").command(DAEMON, "-c", config), capture_output=True,
+                            text=True)
+    assert result.returncode > 0
+    assert f"{files[name]}: exists and is no socket" in result.stderr
+    assert files[name].read_text() == "precious"
+
+
 @pytest.fixture(scope="module")
 def alone(netns):
     engine = Engine(netns("daemon"), [{**PORT, "device": "net_null0,no-rx=1"}])

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/socket_path.h"
 #include "ikeglue/ctl.h"
 #include "ikeglue/xfrm_message.h"
 #include "xfrm_sample.h"
@@ -455,6 +456,61 @@ socket_in_use_is_left_alone(void **state)
 	assert_int_equal(access(b->addr.sun_path, F_OK), 0);
 }
 
+/* Nor does its prober wait for it: no queue of connections is left. */
+static void
+socket_of_a_stopped_engine_is_left_alone(void **state)
+{
+	struct bench *b = *state;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct ctl_config config = {
+		.path = addr.sun_path, .group = (gid_t)-1, .sad = b->sad, .spd = b->spd};
+	struct reason why = {.text = ""};
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0), queued;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/tmp/sealane-test-%d.stopped",
+		 (int)getpid());
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	queued = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	assert_int_equal(connect(queued, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_null(ctl_open(&config, &why));
+	assert_non_null(strstr(why.text, "another engine"));
+	assert_int_equal(access(addr.sun_path, F_OK), 0);
+	close(queued);
+	close(listener);
+	/* Now nobody listens. */
+	assert_int_equal(socket_path_clear(&addr, SOCK_SEQPACKET, &why), 0);
+	assert_int_equal(access(addr.sun_path, F_OK), -1);
+}
+
+static void
+what_is_no_socket_is_left_alone(void **state)
+{
+	struct bench *b = *state;
+	char path[sizeof(b->addr.sun_path) + 8];
+	const struct ctl_config config = {
+		.path = path, .group = (gid_t)-1, .sad = b->sad, .spd = b->spd};
+	struct reason why = {.text = ""};
+	struct stat found;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s.file", b->addr.sun_path);
+	file = fopen(path, "w");
+	fputs("precious", file);
+	fclose(file);
+	assert_null(ctl_open(&config, &why));
+	assert_non_null(strstr(why.text, path));
+	assert_non_null(strstr(why.text, "is no socket"));
+	assert_int_equal(stat(path, &found), 0);
+	assert_int_equal(found.st_size, 8);
+	unlink(path);
+	/* A link is judged itself, not what it leads to. */
+	assert_int_equal(symlink(b->addr.sun_path, path), 0);
+	assert_null(ctl_open(&config, &why));
+	assert_non_null(strstr(why.text, "is no socket"));
+	unlink(path);
+}
+
 /* Whether a process of that user and group is served: a child tries. */
 static bool
 served(struct bench *b, uid_t uid, gid_t gid, gid_t supplementary)
@@ -524,6 +580,8 @@ main(void)
 		SERVER_TEST(lost_events_are_told_once),
 		SERVER_TEST(other_protocol_versions_are_refused),
 		SERVER_TEST(socket_in_use_is_left_alone),
+		SERVER_TEST(socket_of_a_stopped_engine_is_left_alone),
+		SERVER_TEST(what_is_no_socket_is_left_alone),
 		SERVER_TEST(others_are_refused),
 		cmocka_unit_test_setup_teardown(members_of_the_group_are_served, setup_nogroup,
 						teardown),
