@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Builds Sealane in three ways and runs every test; as root, since the system tests make network
+# Builds Sealane in four ways and runs every test; as root, since the system tests make network
 # namespaces. Ends with one line, "N passed, N failed", and a status that says the same.
 #
 #   sudo scripts/test.sh [--long] [--no-install]
@@ -9,7 +9,7 @@
 #   --long         the long runs as well
 #   --no-install   install nothing
 #
-# Builds and logs stay in build-gcc/, build-clang/ and build-asan/ for the next run.
+# Builds and logs stay in build-gcc/, build-clang/, build-asan/ and build-tsan/ for the next run.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -146,6 +146,14 @@ if [[ ${asan-} ]]; then
 	kernel asan
 	# Not the tests of scale, drivers and idle load: they show amounts, the others the code's ways.
 	system asan build-asan -m "not slow_under_sanitizer"
+fi
+
+# DPDK's fences mean nothing to ThreadSanitizer: its C11 memory model does.
+if single "build (tsan)" build build-tsan gcc \
+	-Db_sanitize=thread -Db_lundef=false -Dc_args=-DRTE_USE_C11_MEM_MODEL=1; then
+	counted "threads (tsan)" build-tsan/meson-logs/testlog.json \
+		meson test -C build-tsan --no-rebuild --print-errorlogs --timeout-multiplier 10 \
+		sadb_replay sadb_sad_threads sadb_spd_threads dataplane_fib dataplane_neigh
 fi
 
 echo "$total_passed passed, $total_failed failed"
