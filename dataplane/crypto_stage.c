@@ -59,7 +59,7 @@ sealed(struct worker *w, struct rte_mbuf *m)
 	const struct sa *sa = p->sa;
 
 	/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
-	sad_charge(w->dp->sad, w->id, sa,
+	sad_charge(w->dp->sad, w->id, sa, 1,
 		   rte_pktmbuf_pkt_len(m) - sa->outer_len - esp_crypto_overhead(sa), w->now);
 	if ((sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6)
 		udp6_checksum(m, p);

@@ -184,40 +184,73 @@ replay_stage(struct worker *w, struct burst *b)
 	b->n = kept;
 }
 
-/* The packets are authentic from here on: each claims its number, and is charged to its SA. */
+/* Claims the numbers of packets of one SA. */
+static void
+claim(const struct sa *sa, struct rte_mbuf *const *m, bool *claimed, unsigned int n)
+{
+	uint64_t seq[BURST_MAX];
+
+	if ((sa->flags & SA_REPLAY) == 0) {
+		memset(claimed, true, n);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		seq[i] = packet(m[i])->seq;
+	replay_claim_run(sa->replay, seq, claimed, n);
+}
+
+/*
+ * The packets are authentic from here on: each claims its number, and is charged to its SA. Runs of
+ * packets of one SA do it together.
+ */
 void
 replay_commit(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0;
+	unsigned int kept = 0, run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		const struct packet *p = packet(m);
-		const struct sa *sa = p->sa;
+	for (unsigned int i = 0; i < b->n; i += run) {
+		const struct sa *sa = packet(b->m[i])->sa;
+		bool claimed[BURST_MAX];
+		uint32_t packets = 0, bytes = 0;
 
-		if ((sa->flags & SA_REPLAY) != 0 && !replay_claim(sa->replay, p->seq)) {
-			sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
-			packet_drop(w, m, DROP_REPLAY);
-			continue;
+		run = burst_run(b, i);
+		claim(sa, b->m + i, claimed, run);
+		for (unsigned int k = i; k < i + run; k++) {
+			struct rte_mbuf *m = b->m[k];
+
+			if (unlikely(!claimed[k - i])) {
+				sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
+				packet_drop(w, m, DROP_REPLAY);
+				continue;
+			}
+			packets++;
+			bytes += rte_pktmbuf_pkt_len(m) - esp_offset(packet(m)) -
+				 (uint32_t)sizeof(struct esp_header) - esp_crypto_overhead(sa);
+			b->m[kept++] = m;
 		}
-		sad_charge(w->dp->sad, w->id, sa,
-			   rte_pktmbuf_pkt_len(m) - esp_offset(p) - sizeof(struct esp_header) -
-				   esp_crypto_overhead(sa),
-			   w->now);
-		w->count.opened++;
-		b->m[kept++] = m;
+		if (packets > 0)
+			sad_charge(w->dp->sad, w->id, sa, packets, bytes, w->now);
+		w->count.opened += packets;
 	}
-	b->n = kept;
+	b->n = (uint16_t)kept;
 }
 
 /* Whether the padding is 1, 2, 3... to its last byte (RFC 4303 section 2.4). */
 static bool
 padding_right(const uint8_t *pad, uint32_t len)
 {
-	uint8_t wrong = 0;
+	const uint64_t first = 0x0807060504030201, step = 0x0808080808080808;
+	uint64_t wrong = 0;
 
-	for (uint32_t i = 0; i < len; i++)
-		wrong |= pad[i] ^ (uint8_t)(i + 1);
+	/* By words, which end within the trailer and the ICV. */
+	for (uint32_t i = 0; i < len; i += sizeof(uint64_t)) {
+		rte_le64_t word;
+
+		memcpy(&word, pad + i, sizeof(word));
+		word = rte_le_to_cpu_64(word) ^ (first + i / sizeof(word) * step);
+		wrong |= len - i >= sizeof(word) ? word
+						 : word & ((UINT64_C(1) << (len - i) * 8) - 1);
+	}
 	return wrong == 0;
 }
 

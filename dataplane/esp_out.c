@@ -82,18 +82,6 @@ pmtu(struct worker *w, struct burst *b)
 	memcpy(b->m, fit.m, fit.n * sizeof(fit.m[0]));
 }
 
-/* Packets from b->m[first] on that share its SA. */
-static unsigned int
-run_length(const struct burst *b, unsigned int first)
-{
-	const struct sa *sa = packet(b->m[first])->sa;
-	unsigned int end = first + 1;
-
-	while (end < b->n && packet(b->m[end])->sa == sa)
-		end++;
-	return end - first;
-}
-
 /*
  * Numbers are taken once for a run of packets of one SA. Peers' windows may be small, so an SA's
  * packets are numbered by one worker, its owner: to others they are handed over and come back at
@@ -112,7 +100,7 @@ seq_reserve(struct worker *w, struct burst *b)
 		uint64_t first = 0;
 		uint32_t granted;
 
-		run = run_length(b, i);
+		run = burst_run(b, i);
 		if (owner != w->id) {
 			for (unsigned int k = i; k < i + run; k++)
 				packet_handover(w, b->m[k], owner, RESUME_SPD_LOOKUP);

@@ -91,6 +91,18 @@ burst_full(const struct burst *b)
 	return b->n == BURST_MAX;
 }
 
+/* Packets from b->m[first] on that share its SA. */
+static inline unsigned int
+burst_run(const struct burst *b, unsigned int first)
+{
+	const struct sa *sa = packet(b->m[first])->sa;
+	unsigned int end = first + 1;
+
+	while (end < b->n && packet(b->m[end])->sa == sa)
+		end++;
+	return end - first;
+}
+
 static inline void
 burst_add(struct burst *b, struct rte_mbuf *m)
 {

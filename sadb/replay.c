@@ -143,25 +143,66 @@ raise_top(struct replay *r, uint64_t seq)
 		;
 }
 
-bool
-replay_claim(struct replay *r, uint64_t seq)
+/*
+ * Claims the numbers of one block whose bits are in p.bit, by one compare-and-swap. Returns the
+ * bits that nobody had claimed before.
+ */
+static uint32_t
+claim_bits(struct replay *r, struct place p)
 {
-	struct place p = place_of(r, seq);
 	uint64_t old = load_slot(r, p.slot), new;
+	uint32_t won;
 
-	if (out_of_reach(r, load_top(r), seq))
-		return false;
 	do {
-		if (!slot_admits(old, p))
-			return false;
-		new = (uint64_t)p.tag << 32 | p.bit;
-		if (slot_tag(old) == p.tag)
-			new |= slot_bitmap(old);
+		bool same = slot_bitmap(old) != 0 && slot_tag(old) == p.tag;
+
+		won = same ? p.bit & ~slot_bitmap(old) : slot_admits(old, p) ? p.bit : 0;
+		if (won == 0)
+			return 0;
+		new = (uint64_t)p.tag << 32 | won | (same ? slot_bitmap(old) : 0);
 		/* Relaxed: one slot's own order of changes decides who claimed a number. */
 	} while (!atomic_compare_exchange_weak_explicit(
 		&r->slot[p.slot], &old, new, memory_order_relaxed, memory_order_relaxed));
-	raise_top(r, seq);
-	return true;
+	return won;
+}
+
+void
+replay_claim_run(struct replay *r, const uint64_t *seq, bool *claimed, unsigned int n)
+{
+	unsigned int end;
+
+	for (unsigned int i = 0; i < n; i = end) {
+		uint64_t top = load_top(r), highest = 0;
+		struct place p = place_of(r, seq[i]);
+		uint32_t won;
+
+		/* 1. The numbers of one block, each once. */
+		p.bit = 0;
+		for (end = i; end < n && seq[end] >> 5 == seq[i] >> 5; end++) {
+			uint32_t bit = UINT32_C(1) << (seq[end] & 31);
+
+			claimed[end] = !out_of_reach(r, top, seq[end]) && (p.bit & bit) == 0;
+			if (claimed[end])
+				p.bit |= bit;
+		}
+		/* 2. All of them at once. */
+		won = claim_bits(r, p);
+		for (unsigned int k = i; k < end; k++) {
+			claimed[k] = claimed[k] && (won >> (seq[k] & 31) & 1) != 0;
+			if (claimed[k] && seq[k] > highest)
+				highest = seq[k];
+		}
+		raise_top(r, highest);
+	}
+}
+
+bool
+replay_claim(struct replay *r, uint64_t seq)
+{
+	bool claimed;
+
+	replay_claim_run(r, &seq, &claimed, 1);
+	return claimed;
 }
 
 /* The highest number claimed in a slot, its tag being near that of `top`; 0 in an empty one. */

@@ -75,3 +75,9 @@ bool replay_check(const struct replay *r, uint64_t seq);
  * interleaving. Raises top.
  */
 bool replay_claim(struct replay *r, uint64_t seq);
+
+/*
+ * The same for n numbers in turn, with one compare-and-swap for those that follow each other in one
+ * block of 32. claimed[i] says it of seq[i].
+ */
+void replay_claim_run(struct replay *r, const uint64_t *seq, bool *claimed, unsigned int n);

@@ -188,10 +188,11 @@ struct sa *sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr
 void sad_prefetch(const struct sad *sad, rte_be32_t spi);
 
 /*
- * Worker: charges an authenticated packet to its SA. `now` is wall-clock seconds, read once a
- * poll. Counters are per worker and untouched memory where that worker never saw the SA.
+ * Worker: charges authenticated packets, and all their bytes, to their SA. `now` is wall-clock
+ * seconds, read once a poll. Counters are per worker and untouched memory where that worker never
+ * saw the SA.
  */
-void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t bytes,
-		uint64_t now);
+void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
+		uint32_t bytes, uint64_t now);
 enum sad_fault { SAD_FAULT_REPLAY, SAD_FAULT_AUTH };
 void sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fault fault);

@@ -38,11 +38,12 @@ set(_Atomic uint64_t *counter, uint64_t value)
 }
 
 void
-sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t bytes, uint64_t now)
+sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
+	   uint32_t bytes, uint64_t now)
 {
 	struct sa_counters *c = &sad->counters[worker][sa->index];
 
-	set(&c->packets, get(&c->packets) + 1);
+	set(&c->packets, get(&c->packets) + packets);
 	set(&c->bytes, get(&c->bytes) + bytes);
 	if (get(&c->first_used) == 0)
 		set(&c->first_used, now);

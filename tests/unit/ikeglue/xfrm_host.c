@@ -81,7 +81,7 @@ use(struct host *h, unsigned int spi, unsigned int packets, unsigned int bytes)
 	while ((c = sad_next(h->sad, &cursor)))
 		if (c->sa && c->sa->spi == rte_cpu_to_be_32(spi))
 			for (unsigned int i = 0; i < packets; i++)
-				sad_charge(h->sad, 0, c->sa, bytes, (uint64_t)time(NULL));
+				sad_charge(h->sad, 0, c->sa, 1, bytes, (uint64_t)time(NULL));
 }
 
 static void

@@ -219,6 +219,43 @@ the_left_edge_is_accepted_and_its_neighbour_is_not(void **state)
 	}
 }
 
+/* Mostly ascending, with repetitions, numbers out of order, and some from far away. */
+static void
+a_run_is_claimed_like_its_numbers_in_turn(void **state)
+{
+	static const uint32_t windows[] = {32, 33, 64, 992};
+	uint64_t seed = 88172645463325252;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		struct replay *r = window_new(windows[i]);
+		struct model m = model_new(windows[i]);
+
+		for (int turn = 0; turn < 100000; turn++) {
+			uint64_t seq[64];
+			bool claimed[64];
+			unsigned int n = (unsigned int)(random_next(&seed) % 64) + 1;
+
+			for (unsigned int k = 0; k < n; k++) {
+				uint64_t dice = random_next(&seed) >> 16;
+
+				seq[k] = m.top + k + 1;
+				if (dice % 8 == 0)
+					seq[k] = m.top + dice / 8 % 40;
+				else if (dice % 64 == 1)
+					seq[k] -= dice / 64 % ((seq[k] < 99 ? seq[k] : 99) + 1);
+			}
+			replay_claim_run(r, seq, claimed, n);
+			for (unsigned int k = 0; k < n; k++)
+				if (claimed[k] != model_claim(&m, seq[k]))
+					fail_msg("window %u: number %lu of a run", windows[i],
+						 seq[k]);
+			assert_int_equal(atomic_load(&r->top), m.top);
+		}
+		free(r);
+		free(m.accepted);
+	}
+}
+
 static void
 a_huge_jump_is_accepted_and_leaves_the_past_behind(void **state)
 {
@@ -526,6 +563,7 @@ main(void)
 		cmocka_unit_test(ten_million_random_steps_agree_with_the_model),
 		cmocka_unit_test(number_zero_is_never_accepted),
 		cmocka_unit_test(the_left_edge_is_accepted_and_its_neighbour_is_not),
+		cmocka_unit_test(a_run_is_claimed_like_its_numbers_in_turn),
 		cmocka_unit_test(a_huge_jump_is_accepted_and_leaves_the_past_behind),
 		cmocka_unit_test(a_restored_window_refuses_what_the_old_one_had),
 		cmocka_unit_test(an_inherited_window_is_exact_in_the_reach_of_both),

@@ -552,9 +552,9 @@ counters_are_the_sum_over_workers_and_start_at_zero(void **state)
 
 		assert_int_equal(u.packets | u.bytes | u.first_used | u.last_used, 0);
 		assert_int_equal(u.replay_drops | u.auth_drops, 0);
-		sad_charge(e.sad, 0, sa, 100, 5000);
-		sad_charge(e.sad, 1, sa, 50, 4000);
-		sad_charge(e.sad, 1, sa, 7, 6000);
+		sad_charge(e.sad, 0, sa, 1, 100, 5000);
+		sad_charge(e.sad, 1, sa, 1, 50, 4000);
+		sad_charge(e.sad, 1, sa, 1, 7, 6000);
 		sad_blame(e.sad, 0, sa, SAD_FAULT_REPLAY);
 		sad_blame(e.sad, 1, sa, SAD_FAULT_AUTH);
 		sad_blame(e.sad, 1, sa, SAD_FAULT_AUTH);
@@ -584,15 +584,15 @@ a_soft_limit_is_told_once_and_a_hard_one_deletes(void **state)
 	p.limits.hard_bytes = 200;
 	sa = env_add(&e, &p);
 	assert_int_equal(ev.added, 1);
-	sad_charge(e.sad, 0, sa, 99, 1);
+	sad_charge(e.sad, 0, sa, 1, 99, 1);
 	sad_tick(e.sad, 1);
 	assert_int_equal(ev.soft, 0);
-	sad_charge(e.sad, 1, sa, 1, 1);
+	sad_charge(e.sad, 1, sa, 1, 1, 1);
 	sad_tick(e.sad, 1);
 	sad_tick(e.sad, 1);
 	assert_int_equal(ev.soft, 1);
 	assert_int_equal(ev.hard, 0);
-	sad_charge(e.sad, 1, sa, 100, 1);
+	sad_charge(e.sad, 1, sa, 1, 100, 1);
 	sad_tick(e.sad, 1);
 	assert_int_equal(ev.hard, 1);
 	assert_int_equal(ev.removed, 1);
@@ -619,10 +619,10 @@ limits_in_packets_and_seconds_expire_too(void **state)
 	used.limits.hard_bytes = used.limits.hard_packets = UINT64_MAX;
 	for (int i = 0; i < 2; i++)
 		sad_charge(e.sad, 0,
-			   i == 0 ? env_add(&e, &packets) : sad_find(e.sad, &packets.id)->sa, 1,
+			   i == 0 ? env_add(&e, &packets) : sad_find(e.sad, &packets.id)->sa, 1, 1,
 			   now);
 	env_add(&e, &added);
-	sad_charge(e.sad, 0, env_add(&e, &used), 1, now);
+	sad_charge(e.sad, 0, env_add(&e, &used), 1, 1, now);
 	sad_tick(e.sad, now + 5);
 	assert_null(sad_find(e.sad, &packets.id));
 	assert_int_equal(ev.soft, 0);

@@ -65,7 +65,7 @@ use(struct reader *r, struct sa *sa, uint32_t i, uint64_t random)
 	    replay_claim(sa->replay, seq) &&
 	    atomic_fetch_add_explicit(&r->accepted[i][seq], 1, memory_order_relaxed) != 0)
 		r->twice++;
-	sad_charge(r->env->sad, r->id, sa, 100, 1);
+	sad_charge(r->env->sad, r->id, sa, 1, 100, 1);
 }
 
 static void *
