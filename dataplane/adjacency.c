@@ -55,24 +55,35 @@ l2_from_host(struct l2 *l2, const struct rte_mbuf *m, const struct packet *p,
 	l2_end(l2, out, eth->ether_type);
 }
 
-/* The next hop: route's, or looked up (again) where the packet waited or was sealed. */
-static enum drop_reason
-find_next_hop(const struct worker *w, const struct rte_mbuf *m, struct packet *p,
-	      union ip_addr *hop, uint8_t *hop_family)
-{
-	bool sealed = (p->flags & PACKET_SEALED) != 0;
-	union ip_addr dst = ip_dst(m);
+/* Where the packet before went: the next one mostly goes the same way. */
+struct way {
+	const struct nexthop *nh; /* NULL: nowhere yet */
+	union ip_addr dst;        /* a packet of the same nexthop may have another neighbour */
+	uint8_t family;
+	struct l2 l2;
+};
 
-	if (sealed || p->nh == NULL)
-		p->nh = fib_lookup(w->dp->fib, p->vrf, p->family, &dst, p->flow_hash);
+static bool
+is_same_way(const struct way *way, const struct packet *p, const union ip_addr *dst)
+{
+	return way->nh == p->nh && way->family == p->family && ip_addr_equal(&way->dst, dst);
+}
+
+/* The route's next hop, or looked up (again) where the packet waited or was sealed. */
+static const struct nexthop *
+find_next_hop(const struct worker *w, const struct packet *p, const union ip_addr *dst)
+{
+	if ((p->flags & PACKET_SEALED) == 0 && p->nh != NULL)
+		return p->nh;
+	return fib_lookup(w->dp->fib, p->vrf, p->family, dst, p->flow_hash);
+}
+
+static enum drop_reason
+check_next_hop(const struct worker *w, const struct packet *p)
+{
 	switch (p->nh->type) {
 	case NEXTHOP_GATEWAY:
-		*hop = p->nh->gateway;
-		*hop_family = p->nh->gateway_family;
-		break;
 	case NEXTHOP_CONNECTED:
-		*hop = dst;
-		*hop_family = p->family;
 		break;
 	case NEXTHOP_BLACKHOLE:
 		return DROP_BLACKHOLE;
@@ -84,10 +95,9 @@ find_next_hop(const struct worker *w, const struct rte_mbuf *m, struct packet *p
 	}
 	/* A clear packet passed policy for the interface it had: it may not move to another side.
 	 */
-	if (!sealed && p->out != p->nh->iface &&
+	if ((p->flags & PACKET_SEALED) == 0 && p->out != p->nh->iface &&
 	    w->dp->ifaces[p->nh->iface].side == SIDE_UNPROTECTED)
 		return DROP_NO_ROUTE;
-	p->out = p->nh->iface;
 	return DROP_COUNT;
 }
 
@@ -100,39 +110,56 @@ wait_for(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 	packet_wait(w, m);
 }
 
-/* The header for a packet. False where it went another way: dropped, or waiting. */
+/* The way of a packet by its neighbour. False where there is none yet: it waits. */
 static bool
-find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct l2 *l2)
+find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_addr *dst,
+	 struct way *way)
 {
-	union ip_addr hop;
-	uint8_t hop_family;
-	struct neigh *neigh;
-	const struct iface *out;
-	enum drop_reason reason;
+	bool gateway = p->nh->type == NEXTHOP_GATEWAY;
+	const union ip_addr *hop = gateway ? &p->nh->gateway : dst;
+	uint8_t hop_family = gateway ? p->nh->gateway_family : p->family;
+	struct neigh *neigh = neigh_lookup(w->dp->neighs, p->out, hop_family, hop);
+	const struct iface *out = &w->dp->ifaces[p->out];
 
-	if ((p->flags & (PACKET_FROM_HOST | PACKET_SEALED)) == PACKET_FROM_HOST) {
-		l2_from_host(l2, m, p, &w->dp->ifaces[p->out]);
-		return true;
-	}
-	reason = find_next_hop(w, m, p, &hop, &hop_family);
-	if (unlikely(reason != DROP_COUNT)) {
-		packet_drop(w, m, reason);
-		return false;
-	}
-	neigh = neigh_lookup(w->dp->neighs, p->out, hop_family, &hop);
+	way->nh = NULL;
 	if (unlikely(neigh == NULL)) {
-		wait_for(w, m, p, &hop, hop_family);
+		wait_for(w, m, p, hop, hop_family);
 		return false;
 	}
 	/* Relaxed: a hint for the control thread; read first, so that the line stays shared. */
 	if (!atomic_load_explicit(&neigh->used, memory_order_relaxed))
 		atomic_store_explicit(&neigh->used, true, memory_order_relaxed);
-	out = &w->dp->ifaces[p->out];
-	l2_begin(l2, &neigh->mac, &out->mac);
-	l2_end(l2, out,
+	way->nh = p->nh;
+	way->dst = *dst;
+	way->family = p->family;
+	l2_begin(&way->l2, &neigh->mac, &out->mac);
+	l2_end(&way->l2, out,
 	       p->family == FAMILY_V4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
 				      : RTE_BE16(RTE_ETHER_TYPE_IPV6));
 	return true;
+}
+
+/* The header for a packet, in way->l2. False where it went another way: dropped, or waiting. */
+static bool
+find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
+{
+	union ip_addr dst;
+	enum drop_reason reason;
+
+	if ((p->flags & (PACKET_FROM_HOST | PACKET_SEALED)) == PACKET_FROM_HOST) {
+		way->nh = NULL;
+		l2_from_host(&way->l2, m, p, &w->dp->ifaces[p->out]);
+		return true;
+	}
+	dst = ip_dst(m);
+	p->nh = find_next_hop(w, p, &dst);
+	reason = check_next_hop(w, p);
+	if (unlikely(reason != DROP_COUNT)) {
+		packet_drop(w, m, reason);
+		return false;
+	}
+	p->out = p->nh->iface;
+	return is_same_way(way, p, &dst) || find_way(w, m, p, &dst, way);
 }
 
 /* False, and dropped, where a foreign buffer left no room in front. */
@@ -145,7 +172,10 @@ put_l2(struct worker *w, struct rte_mbuf *m, const struct l2 *l2)
 		packet_drop(w, m, DROP_NO_BUF);
 		return false;
 	}
-	memcpy(at, l2->bytes, l2->len);
+	if (likely(l2->len == RTE_ETHER_HDR_LEN))
+		memcpy(at, l2->bytes, RTE_ETHER_HDR_LEN);
+	else
+		memcpy(at, l2->bytes, l2->len);
 	return true;
 }
 
@@ -172,29 +202,30 @@ send_cut(struct worker *w, struct rte_mbuf *m, uint16_t mtu, const struct l2 *l2
 void
 adjacency(struct worker *w, struct burst *b)
 {
-	struct burst ready = {0};
+	unsigned int n = b->n;
+	struct way way;
 
-	for (unsigned int i = 0; i < b->n; i++) {
+	way.nh = NULL;
+	b->n = 0; /* from here on what is ready */
+	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		struct packet *p = packet(m);
-		struct l2 l2;
+		const struct iface *out;
 
-		if (!find_l2(w, m, p, &l2))
+		if (!find_l2(w, m, p, &way))
 			continue;
+		out = &w->dp->ifaces[p->out];
 		/* Relaxed: seen a poll later at worst. */
-		if (unlikely(!atomic_load_explicit(&w->dp->ifaces[p->out].up,
-						   memory_order_relaxed))) {
+		if (unlikely(!atomic_load_explicit(&out->up, memory_order_relaxed))) {
 			packet_drop(w, m, DROP_PORT_DOWN);
 			continue;
 		}
-		if (unlikely(rte_pktmbuf_pkt_len(m) > w->dp->ifaces[p->out].mtu)) {
+		if (unlikely(rte_pktmbuf_pkt_len(m) > out->mtu)) {
 			/* What is ready goes first: order is kept. */
-			tx(w, &ready);
-			send_cut(w, m, w->dp->ifaces[p->out].mtu, &l2);
-		} else if (put_l2(w, m, &l2)) {
-			burst_add(&ready, m);
+			tx(w, b);
+			send_cut(w, m, out->mtu, &way.l2);
+		} else if (put_l2(w, m, &way.l2)) {
+			burst_add(b, m);
 		}
 	}
-	b->n = ready.n;
-	memcpy(b->m, ready.m, ready.n * sizeof(ready.m[0]));
 }
