@@ -41,21 +41,23 @@ iv_half(const struct sa_params *p)
 
 /*
  * Of the suite only the lengths are hashed: a key that two AEADs share (say AES-GCM with ICVs of
- * two lengths) has one key stream.
+ * two lengths) has one key stream. So has a counter mode's whatever the integrity beside it, whose
+ * key does not count then.
  */
 static int
 print_key(const struct sad *sad, const struct sa_params *p, struct key_print *print)
 {
 	const struct crypto_suite *suite = &crypto_suites[p->suite];
+	const uint8_t auth_key_len = suite->counter_mode ? 0 : suite->auth_key_len;
 	uint8_t text[3 + sizeof(p->salt) + 2 * SAD_KEY_MAX] = {suite->key_len, suite->salt_len,
-							       suite->auth_key_len};
+							       auth_key_len};
 	uint8_t *at = text + 3, digest[EVP_MAX_MD_SIZE];
 	unsigned int len;
 
 	memcpy(at, p->salt, suite->salt_len);
 	memcpy(at += suite->salt_len, p->key, suite->key_len);
-	memcpy(at += suite->key_len, p->auth_key, suite->auth_key_len);
-	at += suite->auth_key_len;
+	memcpy(at += suite->key_len, p->auth_key, auth_key_len);
+	at += auth_key_len;
 	if (!HMAC(EVP_sha256(), sad->secret, sizeof(sad->secret), text, (size_t)(at - text), digest,
 		  &len)) {
 		crypto_zeroize(text, sizeof(text));

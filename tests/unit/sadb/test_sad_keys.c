@@ -133,6 +133,30 @@ a_second_live_sa_with_a_counter_mode_key_is_refused(void **state)
 	env_free(&e);
 }
 
+/* Its key stream is the same, under one integrity and another, and as AES-GCM's. */
+static void
+C70_a_counter_mode_key_counts_without_its_integrity(void **state)
+{
+	static const char *const suites[] = {"aes128ctr-sha256", "aes128ctr-aesxcbc", "aes128gcm8"};
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
+
+	p.suite = (uint8_t)crypto_suite_by_name("aes128ctr-sha256");
+	env_add(&e, &p);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct sa_params q = sa_params(HERE, THERE + 1, 0x1001, 1);
+
+		q.suite = (uint8_t)crypto_suite_by_name(suites[i]);
+		q.auth_key[0] = 7;
+		assert_int_equal(sad_add(e.sad, &q, &e.why), -EINVAL);
+		assert_non_null(strstr(e.why.text, "must not serve two SAs"));
+		q.salt[0] ^= 1;
+		env_add(&e, &q);
+		env_delete(&e, &q);
+	}
+	env_free(&e);
+}
+
 static void
 a_larval_sa_stays_when_its_key_is_refused(void **state)
 {
@@ -386,6 +410,7 @@ main(void)
 		cmocka_unit_test(a_re_added_key_accepts_no_replay),
 		cmocka_unit_test(another_spi_has_a_window_of_its_own),
 		cmocka_unit_test(a_second_live_sa_with_a_counter_mode_key_is_refused),
+		cmocka_unit_test(C70_a_counter_mode_key_counts_without_its_integrity),
 		cmocka_unit_test(a_larval_sa_stays_when_its_key_is_refused),
 		cmocka_unit_test(one_key_for_both_directions_never_meets_in_its_ivs),
 		cmocka_unit_test(a_key_and_an_spi_serve_one_sa_whatever_the_suite),
