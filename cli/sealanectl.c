@@ -15,6 +15,7 @@
 #include "table.h"
 
 #define SOCKET_DEFAULT "/run/sealane/show.sock"
+#define ANSWER_SECONDS 5 /* that the daemon may be silent: it answers within milliseconds */
 
 enum { EXIT_UNREACHABLE = 1, EXIT_USAGE = 2 };
 
@@ -81,12 +82,26 @@ unreachable(const char *path, int error)
 {
 	const char *advice = "";
 
+	if (error == EAGAIN) {
+		fprintf(stderr, "sealanectl: %s: the daemon does not answer\n", path);
+		return -1;
+	}
 	if (error == ENOENT || error == ECONNREFUSED)
 		advice = " (is sealaned running?)";
 	else if (error == EACCES)
 		advice = " (be root, or in the group of the configuration's sockets.group)";
 	fprintf(stderr, "sealanectl: %s: %s%s\n", path, strerror(error), advice);
 	return -1;
+}
+
+/* Of connecting as well, where the daemon's queue of connections is full. */
+static int
+limit_time(int fd)
+{
+	const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	       setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
 static int
@@ -98,7 +113,7 @@ ask(const char *path, const char *page)
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return unreachable(path, ENAMETOOLONG);
 	memcpy(addr.sun_path, path, strlen(path));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	if (fd < 0 || limit_time(fd) || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    dprintf(fd, "%s\n", page) < 0)
 		return unreachable(path, errno);
 	return fd;
@@ -106,7 +121,7 @@ ask(const char *path, const char *page)
 
 /* The whole answer, or NULL after a message. Closes the socket. */
 static char *
-receive(int fd, size_t *len)
+receive(int fd, const char *path, size_t *len)
 {
 	FILE *stream = fdopen(fd, "r");
 	char *text = NULL;
@@ -114,7 +129,10 @@ receive(int fd, size_t *len)
 	ssize_t got = stream ? getdelim(&text, &room, '\0', stream) : -1;
 
 	if (got < 0 || ferror(stream)) {
-		fprintf(stderr, "sealanectl: the daemon's answer broke off\n");
+		if (errno == EAGAIN)
+			unreachable(path, errno);
+		else
+			fprintf(stderr, "sealanectl: the daemon's answer broke off\n");
 		free(text);
 		text = NULL;
 	}
@@ -226,7 +244,7 @@ show(const struct page *page, const struct options *options)
 
 	if (fd < 0)
 		return EXIT_UNREACHABLE;
-	text = receive(fd, &len);
+	text = receive(fd, options->socket, &len);
 	if (text)
 		status = print_answer(page, text, len, options);
 	free(text);

@@ -25,6 +25,7 @@
 #define DEFAULT_PATH "/run/sealane/xfrm.sock"
 #define FDS_MAX      65536 /* descriptor numbers that can be redirected */
 #define LINKS_MAX    64    /* sockets of one program at a time */
+#define DIAL_SECONDS 2     /* that connecting may take: the engine is stopped, its queue full */
 
 /* A socket; its duplicates share it. Everything under the lock. */
 struct link {
@@ -193,6 +194,21 @@ choose_port(void)
 	return pid;
 }
 
+/* The socket's limit of time holds for connecting alone: later it is as the program wants it. */
+static int
+connect_soon(int fd, const struct sockaddr_un *addr)
+{
+	struct timeval limit = {.tv_sec = DIAL_SECONDS};
+	int rc;
+
+	real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	rc = real.connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	limit.tv_sec = 0;
+	if (rc == 0)
+		real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	return rc;
+}
+
 /* A socket connected to the engine, or -1. Says so on stderr once a process. */
 static int
 dial(int type)
@@ -208,7 +224,7 @@ dial(int type)
 	fd = real.socket(AF_UNIX, SOCK_SEQPACKET | (type & SOCK_CLOEXEC), 0);
 	if (fd < 0)
 		return -1;
-	if (real.connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
+	if (connect_soon(fd, &addr) == 0) {
 		if (type & SOCK_NONBLOCK)
 			real.fcntl(fd, F_SETFL, O_NONBLOCK);
 		return fd;
@@ -216,7 +232,8 @@ dial(int type)
 	error = errno;
 	real.close(fd);
 	if (!told)
-		fprintf(stderr, "sealane-xfrm: no engine at %s: %s\n", path, strerror(error));
+		fprintf(stderr, "sealane-xfrm: no engine at %s: %s\n", path,
+			error == EAGAIN ? "it does not answer" : strerror(error));
 	told = true;
 	return -1;
 }

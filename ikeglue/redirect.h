@@ -7,7 +7,8 @@
  *
  * While the engine is away a redirected descriptor is parked: it is one end of a socket pair whose
  * other end stays with the library, so that poll() on it sleeps instead of reporting an end of
- * file for ever. Sending connects anew, and with it every other parked socket of the process.
+ * file for ever. Sending connects anew, and with it every other parked socket of the process. An
+ * engine that is stopped, so that connecting would not end, is away as well.
  */
 #pragma once
 

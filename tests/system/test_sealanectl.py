@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """sealanectl: each page as a table and as JSON; every packet accounted for; never a key."""
 
+import socket
 import subprocess
 
 import pytest
@@ -77,6 +78,19 @@ def test_says_when_there_is_no_engine(tmp_path):
                             capture_output=True, text=True)
     assert result.returncode != 0
     assert "none" in result.stderr
+
+
+def test_says_when_the_engine_does_not_answer(tmp_path):
+    path = str(tmp_path / "stopped")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        # Its queue takes the first connection, and keeps it: the second one finds no room.
+        for _ in range(2):
+            result = subprocess.run([TOOLS / "sealanectl", "-s", path, "status", "show"],
+                                    capture_output=True, text=True)
+            assert result.returncode == 1
+            assert result.stderr == f"sealanectl: {path}: the daemon does not answer\n"
 
 
 def test_refuses_a_page_that_does_not_exist(gateway):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The preload library, from inside a program that it was loaded into (preload_client.py)."""
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,20 @@ class Preload(engine.EngineTest):
         self.go_on(client)
         self.await_word(client, "up")
         self.assertEqual(client.wait(), 0)
+
+    def test_engine_that_does_not_answer(self):
+        # Listens, takes no connection, and has one in its queue.
+        path = self.engine.socket + ".stopped"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as queued:
+            listener.bind(path)
+            listener.listen(0)
+            queued.connect(path)
+            self.engine.environment["SEALANE_XFRM_SOCKET"] = path
+            status, output = self.engine.run("ip", "xfrm", "state")
+        self.assertNotEqual(status, 0)
+        self.assertIn("it does not answer", output)
+        self.assertIn("Network is down", output)
 
     def test_events_overrun(self):
         client = self.start_client("overrun")
