@@ -98,10 +98,9 @@ _Static_assert(ARRAY_LEN(crypto_suites) <= CRYPTO_SUITES_MAX, "raise CRYPTO_SUIT
 static const struct {
 	const char *old, *name;
 } aliases[] = {
-	{"aes", "cbc(aes)"},           {"cipher_null", NULL_CIPHER}, {"sha1", HMAC_SHA1},
-	{"sha256", HMAC_SHA256},       {"sha384", "hmac(sha384)"},   {"sha512", "hmac(sha512)"},
-	{"xcbc", "xcbc(aes)"},         {"cmac", "cmac(aes)"},        {"des", "cbc(des)"},
-	{"des3_ede", "cbc(des3_ede)"}, {"md5", "hmac(md5)"},
+	{"aes", "cbc(aes)"},     {"cipher_null", NULL_CIPHER},  {"sha1", HMAC_SHA1},
+	{"sha256", HMAC_SHA256}, {"sha384", "hmac(sha384)"},    {"sha512", "hmac(sha512)"},
+	{"des", "cbc(des)"},     {"des3_ede", "cbc(des3_ede)"}, {"md5", "hmac(md5)"},
 };
 
 /* What is refused for good, and why. */
