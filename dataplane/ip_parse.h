@@ -49,6 +49,30 @@ ip_src(const struct rte_mbuf *m)
 	return a;
 }
 
+/*
+ * Whether all that a policy may ask is known to be the same of two parsed packets: what struct
+ * packet says of them but for the SA, and what packet_flow() reads.
+ */
+static inline bool
+packet_same_flow(const struct rte_mbuf *a, const struct rte_mbuf *b)
+{
+	const struct packet *p = packet(a), *q = packet(b);
+	const uint8_t *x = rte_pktmbuf_mtod(a, const uint8_t *);
+	const uint8_t *y = rte_pktmbuf_mtod(b, const uint8_t *);
+	const uint32_t ports = sizeof(uint32_t);
+
+	if (memcmp(p, q, offsetof(struct packet, seq)) != 0 || p->fragment != 0 ||
+	    rte_pktmbuf_data_len(a) < p->l4_off + ports ||
+	    rte_pktmbuf_data_len(b) < p->l4_off + ports ||
+	    memcmp(x + p->l4_off, y + p->l4_off, ports) != 0)
+		return false;
+	if (p->family == FAMILY_V4)
+		return memcmp(x + offsetof(struct rte_ipv4_hdr, src_addr),
+			      y + offsetof(struct rte_ipv4_hdr, src_addr), 8) == 0;
+	return memcmp(x + offsetof(struct rte_ipv6_hdr, src_addr),
+		      y + offsetof(struct rte_ipv6_hdr, src_addr), 32) == 0;
+}
+
 /* Whether an address is multicast, or IPv4's limited broadcast. */
 static inline bool
 ip_addr_is_group(uint8_t family, const union ip_addr *addr)

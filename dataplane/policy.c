@@ -68,34 +68,56 @@ clear_allowed(struct worker *w, const struct packet *p, enum spd_dir dir, const 
 	return policy->params.action == SPD_BYPASS;
 }
 
+/* Clear packets of the protected side, and what we made, come in without being asked. */
+static bool
+needs_check(const struct worker *w, const struct packet *p)
+{
+	return (p->flags & PACKET_DECRYPTED) != 0 ||
+	       ((p->flags & PACKET_ICMP_ERROR) == 0 &&
+		w->dp->ifaces[p->in].side == SIDE_UNPROTECTED);
+}
+
+/* Whether a packet may come in. */
+static bool
+check_packet(struct worker *w, const struct rte_mbuf *m, enum drop_reason *reason)
+{
+	const struct packet *p = packet(m);
+	enum spd_dir dir = (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD;
+	struct flow flow;
+
+	packet_flow(m, &flow);
+	if ((p->flags & PACKET_DECRYPTED) != 0) {
+		*reason = DROP_SELECTOR;
+		return decrypted_allowed(w, p, dir, &flow);
+	}
+	*reason = DROP_POLICY_IN;
+	return clear_allowed(w, p, dir, &flow);
+}
+
+/* What is of the flow, and came by the SA, of the packet before it passes as that one did. */
 void
 spd_check(struct worker *w, struct burst *b)
 {
+	enum drop_reason reason = DROP_POLICY_IN;
+	const struct rte_mbuf *passed = NULL;
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
-		const struct packet *p = packet(m);
-		enum spd_dir dir = (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD;
-		struct flow flow;
 
-		if ((p->flags & PACKET_DECRYPTED) != 0) {
-			packet_flow(m, &flow);
-			if (!decrypted_allowed(w, p, dir, &flow)) {
-				packet_drop(w, m, DROP_SELECTOR);
+		if (needs_check(w, packet(m))) {
+			bool same = passed != NULL && packet(passed)->sa == packet(m)->sa &&
+				    packet_same_flow(passed, m);
+
+			if (!same && !check_packet(w, m, &reason)) {
+				packet_drop(w, m, reason);
 				continue;
 			}
-		} else if ((p->flags & PACKET_ICMP_ERROR) == 0 &&
-			   w->dp->ifaces[p->in].side == SIDE_UNPROTECTED) {
-			packet_flow(m, &flow);
-			if (!clear_allowed(w, p, dir, &flow)) {
-				packet_drop(w, m, DROP_POLICY_IN);
-				continue;
-			}
+			passed = m;
 		}
 		b->m[kept++] = m;
 	}
-	b->n = kept;
+	b->n = (uint16_t)kept;
 }
 
 /* Asks the IKE daemon for an SA: at most once a second for a policy, and limited for a worker. */
@@ -168,18 +190,29 @@ outbound_verdict(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
 	return bypass && (p->flags & PACKET_QUOTES) == 0 ? VERDICT_BYPASS : VERDICT_DROP;
 }
 
-/* Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`. */
+/*
+ * Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`. What
+ * is of the flow of the packet before takes its SA.
+ */
 void
 spd_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_OUT;
+	const struct rte_mbuf *protected = NULL;
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 
+		if (protected != NULL && packet_same_flow(protected, m)) {
+			packet(m)->sa = packet(protected)->sa;
+			b->m[kept++] = m;
+			continue;
+		}
 		switch (outbound_verdict(w, m, &reason)) {
 		case VERDICT_PROTECT:
+			protected
+			= m;
 			b->m[kept++] = m;
 			break;
 		case VERDICT_BYPASS:
@@ -192,5 +225,5 @@ spd_stage(struct worker *w, struct burst *b)
 			break;
 		}
 	}
-	b->n = kept;
+	b->n = (uint16_t)kept;
 }

@@ -295,6 +295,42 @@ flow_has_ports_or_icmp_type_and_code(void **state)
 	assert_true(flow.ports_opaque);
 }
 
+/* Bits of addresses and ports, and of what is known of a packet, tell flows apart; no others do. */
+static void
+one_flow_is_what_no_policy_could_tell_apart(void **state)
+{
+	static struct frame g;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		size_t head = v6 ? 40 : 20, addresses = v6 ? 8 : 12;
+		size_t len = v6 ? put_ipv6(bytes, 1, 2, IPPROTO_UDP, 30)
+				: put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
+		uint8_t *known = (uint8_t *)&g.p, *data = g.room + PACKET_HEADROOM;
+
+		assert_int_equal(parse(len), DROP_COUNT);
+		g = f;
+		g.m.buf_addr = g.room;
+		assert_true(packet_same_flow(&f.m, &g.m));
+		for (size_t bit = 0; bit < len * 8; bit++) {
+			data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			assert_int_equal(packet_same_flow(&f.m, &g.m),
+					 bit / 8 < addresses || bit / 8 >= head + 4);
+			data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		for (size_t bit = 0; bit < sizeof(g.p) * 8; bit++) {
+			known[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			assert_int_equal(packet_same_flow(&f.m, &g.m),
+					 bit / 8 >= offsetof(struct packet, seq));
+			known[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		g.m.data_len = (uint16_t)(head + 3);
+		assert_false(packet_same_flow(&f.m, &g.m));
+		f.p.fragment = g.p.fragment = 1;
+		g.m.data_len = f.m.data_len;
+		assert_false(packet_same_flow(&f.m, &g.m));
+	}
+}
+
 int
 main(void)
 {
@@ -310,6 +346,7 @@ main(void)
 		cmocka_unit_test(ipv6_chains_are_walked_to_the_payload),
 		cmocka_unit_test(bad_ipv6_chains_are_refused),
 		cmocka_unit_test(ipv6_fragments_are_told_apart),
+		cmocka_unit_test(one_flow_is_what_no_policy_could_tell_apart),
 		cmocka_unit_test(flow_has_ports_or_icmp_type_and_code),
 	};
 
