@@ -103,6 +103,28 @@ decode_templates(const struct xfrm_attrs *attrs, struct spd_params *p, struct re
 	return decode_template(&x, p->id.sel.family, &p->tmpl, why);
 }
 
+static bool
+ends(uint64_t limit)
+{
+	return limit != 0 && limit != XFRM_INF;
+}
+
+/*
+ * Policies do not expire here, so one that is to end by itself is refused. A soft limit asks for
+ * a notice alone: libreswan sets one with each shunt and does without the notice.
+ */
+static int
+decode_limits(const struct xfrm_lifetime_cfg *x, struct sa_limits *limits, struct reason *why)
+{
+	xfrm_decode_limits(x, limits);
+	if (ends(limits->hard_bytes) || ends(limits->hard_packets) ||
+	    ends(limits->hard_add_seconds) || ends(limits->hard_use_seconds))
+		return reason_set(
+			why, EOPNOTSUPP,
+			"hard limits of a policy are not supported: policies do not expire");
+	return 0;
+}
+
 int
 xfrm_decode_policy(const struct xfrm_userpolicy_info *x, const struct xfrm_attrs *attrs,
 		   struct spd_params *p, struct reason *why)
@@ -125,6 +147,8 @@ xfrm_decode_policy(const struct xfrm_userpolicy_info *x, const struct xfrm_attrs
 	p->priority = x->priority;
 	p->flags = x->flags;
 	p->share = x->share;
-	xfrm_decode_limits(&x->lft, &p->limits);
+	rc = decode_limits(&x->lft, &p->limits, why);
+	if (rc < 0)
+		return rc;
 	return decode_templates(attrs, p, why);
 }

@@ -72,6 +72,8 @@ decode_flags(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs
 	return 0;
 }
 
+#define ESPINUDP_PORT 4500 /* RFC 3948 */
+
 static int
 decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
 {
@@ -84,6 +86,13 @@ decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason 
 				  "encapsulation type %u is not supported, only "
 				  "espinudp (%u)",
 				  x.encap_type, XFRM_UDP_ENCAP_ESPINUDP);
+	/* Received ESP in UDP is known by port 4500, and so is what peers send. */
+	if (x.encap_sport != RTE_BE16(ESPINUDP_PORT) && x.encap_dport != RTE_BE16(ESPINUDP_PORT))
+		return reason_set(why, EOPNOTSUPP,
+				  "UDP encapsulation from port %u to %u is not supported: one of "
+				  "them has to be %u",
+				  rte_be_to_cpu_16(x.encap_sport), rte_be_to_cpu_16(x.encap_dport),
+				  ESPINUDP_PORT);
 	p->encap_type = x.encap_type;
 	p->encap_sport = x.encap_sport;
 	p->encap_dport = x.encap_dport;

@@ -472,6 +472,15 @@ sad_add(struct sad *sad, const struct sa_params *p, struct reason *why)
 	return err;
 }
 
+/* Sequence numbers as they were given, not as they are now. */
+static bool
+same_replay(const struct sa_params *a, const struct sa_params *b)
+{
+	return a->replay_window == b->replay_window && a->out_seq == b->out_seq &&
+	       a->in_seq == b->in_seq && a->replay_bitmap_words == b->replay_bitmap_words &&
+	       memcmp(a->replay_bitmap, b->replay_bitmap, sizeof(a->replay_bitmap)) == 0;
+}
+
 /* What of a live SA must stay as it is: workers read it without a lock. */
 static int
 check_update(const struct sa_params *old, const struct sa_params *new, struct reason *why)
@@ -489,6 +498,15 @@ check_update(const struct sa_params *old, const struct sa_params *new, struct re
 	    !ip_addr_equal(&old->src, &new->src))
 		return reason_set(why, EINVAL,
 				  "mode, source and encapsulation of a live SA do not change");
+	if (old->flags != new->flags || old->xfrm_flags != new->xfrm_flags ||
+	    old->xfrm_extra_flags != new->xfrm_extra_flags || old->reqid != new->reqid ||
+	    old->if_id != new->if_id)
+		return reason_set(why, EINVAL,
+				  "flags, direction, reqid and if_id of a live SA do not change");
+	if (!same_replay(old, new))
+		return reason_set(why, EINVAL,
+				  "replay window and sequence numbers of a live SA "
+				  "do not change by a request");
 	return 0;
 }
 
@@ -509,6 +527,7 @@ sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 	if (err != 0)
 		return err;
 	old->limits = p->limits;
+	old->seq = p->seq;
 	slot->control.soft_sent = false;
 	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0) {
 		old->encap_sport = p->encap_sport;

@@ -118,8 +118,8 @@ int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why)
 
 /*
  * UPDSA: completes a larval SA, or changes a live one's lifetimes and encapsulation ports. -ESRCH
- * where there is none; -EINVAL for another key, selector, source, mode or encapsulation: workers
- * read these without a lock, so a new SA has to bring them.
+ * where there is none; -EINVAL for another key, selector, source, mode, encapsulation, flag, reqid,
+ * if_id or replay state: workers read these without a lock, so a new SA has to bring them.
  */
 int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
 

@@ -463,6 +463,46 @@ policies_are_judged(void **state)
 	assert_refused(&buf, EOPNOTSUPP, "index");
 }
 
+static void
+policies_that_expire_are_refused(void **state)
+{
+	struct xfrm_userpolicy_info info = {.sel = {.family = AF_INET}};
+	__u64 *const hard[] = {&info.lft.hard_byte_limit, &info.lft.hard_packet_limit,
+			       &info.lft.hard_add_expires_seconds,
+			       &info.lft.hard_use_expires_seconds};
+	struct xfrm_request req;
+	struct xfrm_buf buf;
+	struct reason why;
+
+	info.lft.soft_byte_limit = info.lft.soft_packet_limit = XFRM_INF;
+	info.lft.soft_use_expires_seconds = 30; /* as libreswan has it */
+	for (unsigned int i = 0; i < sizeof(hard) / sizeof(hard[0]); i++) {
+		*hard[i] = 1;
+		new_policy(&buf, &info, NULL, 0);
+		assert_refused(&buf, EOPNOTSUPP, "policies do not expire");
+		*hard[i] = i < 2 ? XFRM_INF : 0;
+	}
+	new_policy(&buf, &info, NULL, 0);
+	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+}
+
+static void
+udp_encapsulation_needs_its_port(void **state)
+{
+	struct xfrm_encap_tmpl encap = {.encap_type = XFRM_UDP_ENCAP_ESPINUDP,
+					.encap_sport = RTE_BE16(4501),
+					.encap_dport = RTE_BE16(1024)};
+	struct xfrm_request req;
+	struct xfrm_buf buf;
+	struct reason why;
+
+	new_sa_with(&buf, XFRMA_ENCAP, &encap, sizeof(encap));
+	assert_refused(&buf, EOPNOTSUPP, "from port 4501 to 1024 is not supported");
+	encap.encap_sport = RTE_BE16(4500);
+	new_sa_with(&buf, XFRMA_ENCAP, &encap, sizeof(encap));
+	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+}
+
 int
 main(void)
 {
@@ -480,6 +520,8 @@ main(void)
 		cmocka_unit_test(replay_state_without_its_bitmap_is_accepted),
 		cmocka_unit_test(spi_ranges_are_judged),
 		cmocka_unit_test(policies_are_judged),
+		cmocka_unit_test(policies_that_expire_are_refused),
+		cmocka_unit_test(udp_encapsulation_needs_its_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

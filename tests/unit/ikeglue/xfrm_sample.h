@@ -98,7 +98,7 @@ sample_policy(unsigned int seed)
 		.priority = seed * 11,
 		.action = (uint8_t)(seed / 2 % 3),
 		.flags = seed & 8 ? XFRM_POLICY_ICMP : 0,
-		.limits = {UINT64_MAX, UINT64_MAX, 3, 4, 5, 6, 7, seed},
+		.limits = {UINT64_MAX, UINT64_MAX, 3, UINT64_MAX, 5, 0, seed, 0},
 	};
 
 	p.id.sel = (struct selector){.src_len = 16, .dst_len = 24, .family = FAMILY_V4};

@@ -509,6 +509,40 @@ an_update_changes_lifetimes_and_refuses_other_keys(void **state)
 	env_free(&e);
 }
 
+static void
+an_update_of_what_cannot_change_is_refused(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q;
+	struct sa_params before;
+
+	env_add(&e, &p);
+	before = sad_find(e.sad, &p.id)->params;
+#define REFUSED(change, words)                                                                     \
+	do {                                                                                       \
+		q = p;                                                                             \
+		change;                                                                            \
+		assert_int_equal(sad_update(e.sad, &q, &e.why), -EINVAL);                          \
+		assert_non_null(strstr(e.why.text, words));                                        \
+		assert_memory_equal(&sad_find(e.sad, &p.id)->params, &before, sizeof(before));     \
+	} while (0)
+	REFUSED(q.reqid++, "reqid");
+	REFUSED(q.if_id = 5, "if_id");
+	REFUSED(q.flags |= SA_ESN, "flags");
+	REFUSED(q.flags |= SA_IN_ONLY, "direction");
+	REFUSED(q.xfrm_flags = 1, "flags");
+	REFUSED(q.xfrm_extra_flags = 1, "flags");
+	REFUSED(q.replay_window = 64, "replay window");
+	REFUSED(q.in_seq = 9, "sequence numbers");
+	REFUSED(q.out_seq = 9, "sequence numbers");
+	REFUSED(q.replay_bitmap[0] = 1, "replay window");
+	REFUSED(q.mode = SA_MODE_TRANSPORT, "mode");
+	REFUSED(q.sel.src_len = 8, "selector");
+#undef REFUSED
+	assert_int_equal(sad_update(e.sad, &p, &e.why), 0);
+	env_free(&e);
+}
+
 /* ---- counters, lifetimes, observers ---- */
 
 struct events {
@@ -710,6 +744,7 @@ main(void)
 		cmocka_unit_test(an_sa_chosen_by_hand_with_the_spi_of_another_place_is_found),
 		cmocka_unit_test(a_template_finds_the_newest_sa_that_fits),
 		cmocka_unit_test(an_update_changes_lifetimes_and_refuses_other_keys),
+		cmocka_unit_test(an_update_of_what_cannot_change_is_refused),
 		cmocka_unit_test(counters_are_the_sum_over_workers_and_start_at_zero),
 		cmocka_unit_test(a_soft_limit_is_told_once_and_a_hard_one_deletes),
 		cmocka_unit_test(limits_in_packets_and_seconds_expire_too),
