@@ -180,29 +180,30 @@ icv_bits(const struct crypto_suite *suite)
 	return suite->icv_len * 8U;
 }
 
-/* What suites of that name have for a size: each value once, ascending. Returns how many. */
+#define NO_SIZE UINT32_MAX
+
+/* The least size, from `from` on, that a suite of that name has; or NO_SIZE. */
 static unsigned int
-sizes_of(const char *name, name_fn *name_of, size_fn *size_of, unsigned int sizes[4])
+next_size(const char *name, name_fn *name_of, size_fn *size_of, unsigned int from)
 {
-	unsigned int n = 0, last = 0;
+	unsigned int least = NO_SIZE;
 
-	for (bool more = true; more && n < 4; last = sizes[n - 1] + 1) {
-		unsigned int least = UINT32_MAX;
+	for (unsigned int i = 0; i < crypto_suites_count; i++) {
+		unsigned int size = size_of(&crypto_suites[i]);
 
-		for (unsigned int i = 0; i < crypto_suites_count; i++)
-			if (same_name(name_of(&crypto_suites[i]), name) &&
-			    size_of(&crypto_suites[i]) >= last &&
-			    size_of(&crypto_suites[i]) < least)
-				least = size_of(&crypto_suites[i]);
-		more = least != UINT32_MAX;
-		if (!more)
-			break;
-		sizes[n++] = least;
+		if (same_name(name_of(&crypto_suites[i]), name) && size >= from && size < least)
+			least = size;
 	}
-	return n;
+	return least;
 }
 
-/* The same in words: "20, 28 or 36". Empty where no suite has the name. */
+static bool
+has_size(const char *name, name_fn *name_of, size_fn *size_of, unsigned int size)
+{
+	return size != NO_SIZE && next_size(name, name_of, size_of, size) == size;
+}
+
+/* All sizes that suites of that name have: "20, 28 or 36". Empty where no suite has the name. */
 struct words {
 	char text[64];
 };
@@ -210,24 +211,19 @@ struct words {
 static struct words
 expected(const char *name, name_fn *name_of, size_fn *size_of)
 {
-	unsigned int sizes[4], n = sizes_of(name, name_of, size_of, sizes);
+	unsigned int size = next_size(name, name_of, size_of, 0), next;
 	struct words words = {""};
 	size_t used = 0;
 
-	for (unsigned int i = 0; i < n; i++)
+	for (; size != NO_SIZE && used < sizeof(words.text); size = next) {
+		next = next_size(name, name_of, size_of, size + 1);
 		used += (size_t)snprintf(words.text + used, sizeof(words.text) - used, "%s%u",
-					 i == 0 ? "" : (i + 1 < n ? ", " : " or "), sizes[i]);
+					 used == 0         ? ""
+					 : next == NO_SIZE ? " or "
+							   : ", ",
+					 size);
+	}
 	return words;
-}
-
-static bool
-has_size(const char *name, name_fn *name_of, size_fn *size_of, unsigned int size)
-{
-	unsigned int sizes[4], n = sizes_of(name, name_of, size_of, sizes);
-
-	while (n > 0 && sizes[n - 1] != size)
-		n--;
-	return n > 0;
 }
 
 /* An algorithm must be one of the table's, and have its key in one of its lengths. */

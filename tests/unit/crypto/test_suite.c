@@ -120,6 +120,10 @@ static const struct {
 	 "bad ICV length: 96 bits for hmac(sha256), expected 128 (RFC 4868)"},
 	{PAIR("cbc(aes)", 128, "cmac(aes)", 128, 128), EINVAL,
 	 "bad ICV length: 128 bits for cmac(aes), expected 96"},
+	{PAIR("cbc(aes)", 128, "cmac(aes)", 128, UINT32_MAX), EINVAL,
+	 "bad ICV length: 4294967295 bits for cmac(aes), expected 96"},
+	{AEAD(GCM, UINT32_MAX - 7, 128), EINVAL,
+	 "bad key length: 536870911 for rfc4106(gcm(aes)), expected 20, 28 or 36"},
 	/* No truncation said: the kernel's is 96 bits. */
 	{PAIR("cbc(aes)", 128, "sha256", 256, 0), EINVAL,
 	 "no ICV length for hmac(sha256), which means 96 bits: expected 128 (RFC 4868)"},
