@@ -198,21 +198,20 @@ void
 spd_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_OUT;
-	const struct rte_mbuf *protected = NULL;
+	const struct rte_mbuf *before = NULL; /* to be protected */
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 
-		if (protected != NULL && packet_same_flow(protected, m)) {
-			packet(m)->sa = packet(protected)->sa;
+		if (before != NULL && packet_same_flow(before, m)) {
+			packet(m)->sa = packet(before)->sa;
 			b->m[kept++] = m;
 			continue;
 		}
 		switch (outbound_verdict(w, m, &reason)) {
 		case VERDICT_PROTECT:
-			protected
-			= m;
+			before = m;
 			b->m[kept++] = m;
 			break;
 		case VERDICT_BYPASS:
