@@ -55,6 +55,7 @@ struct ctl {
 	struct sad_observer observer;
 	struct xfrm_thresholds thresholds;
 	uint32_t acquire_seq;
+	uint64_t warn_at; /* monotonic seconds: not before does a key set by hand draw a warning */
 	struct client *clients;
 	unsigned int clients_count;
 	bool full; /* connections were refused, and it was logged */

@@ -4,9 +4,12 @@
  * kernel's for the same mistake, and its text says what was expected.
  */
 #include <errno.h>
+#include <time.h>
 
 #include "ctl.h"
 #include "xfrm_uapi.h"
+
+#define WARN_SECONDS 60 /* between two warnings of keys set by hand */
 
 /* What an allocated SPI waits for its keys, in seconds: strongSwan's retransmissions last 165. */
 #define LARVAL_SECONDS 165
@@ -51,11 +54,47 @@ no_such_sa(struct exchange *x)
 	return reason_set(&x->why, ESRCH, "no SA has this destination, SPI and protocol");
 }
 
+static bool
+limited(const struct sa_limits *l)
+{
+	const uint64_t limits[] = {l->hard_bytes,       l->hard_packets,     l->soft_bytes,
+				   l->soft_packets,     l->hard_add_seconds, l->soft_add_seconds,
+				   l->hard_use_seconds, l->soft_use_seconds};
+
+	for (unsigned int i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (limits[i] != 0 && limits[i] != UINT64_MAX)
+			return true;
+	return false;
+}
+
+/*
+ * RFC 8221 section 3: no counter mode with manual keys. An IKE daemon is known by what a person
+ * leaves out: an SPI allocated before, the number of an acquire, a lifetime.
+ */
+static void
+warn_of_manual_key(struct ctl *ctl, const struct client *client, const struct sa_params *p,
+		   bool known)
+{
+	struct timespec now;
+
+	if (!crypto_suites[p->suite].counter_mode || known || p->seq != 0 || limited(&p->limits))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if ((uint64_t)now.tv_sec < ctl->warn_at)
+		return;
+	ctl->warn_at = (uint64_t)now.tv_sec + WARN_SECONDS;
+	CTL_LOG(WARNING,
+		"process %d set a key of %s by hand and without a limit (SPI 0x%08x): counter "
+		"modes are not meant for that (RFC 8221 section 3), let an IKE daemon set keys\n",
+		(int)client->pid, crypto_suites[p->suite].name, rte_be_to_cpu_32(p->id.spi));
+}
+
 static int
 set_sa(struct exchange *x)
 {
 	const struct sa_params *params = &x->req.sa.params;
-	const struct sa_control *c;
+	const struct sa_control *c = sad_find(x->ctl->sad, &params->id);
+	bool known = c != NULL;
 	int rc;
 
 	if (x->req.type == XFRM_MSG_NEWSA)
@@ -64,6 +103,7 @@ set_sa(struct exchange *x)
 		rc = sad_update(x->ctl->sad, params, &x->why);
 	if (rc < 0)
 		return rc;
+	warn_of_manual_key(x->ctl, x->client, params, known);
 	c = sad_find(x->ctl->sad, &params->id);
 	if (c)
 		event_sa(x->ctl, &x->cause, c);

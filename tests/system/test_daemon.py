@@ -3,6 +3,7 @@
 
 import glob
 import os
+import secrets
 import stat
 import subprocess
 
@@ -106,6 +107,27 @@ def test_the_log_warns_where_there_are_no_huge_pages(alone):
     with open("/proc/sys/vm/nr_hugepages") as file:
         if int(file.read()) == 0:
             assert "huge" in alone.log()
+
+
+def test_the_log_warns_of_counter_modes_with_manual_keys(alone):
+    add = "xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi {:#x} mode tunnel "
+    keys = [secrets.token_hex(20) for _ in range(4)]
+    gcm = "aead rfc4106(gcm(aes)) 0x{} 128"
+    told = alone.log().count("RFC 8221")
+    # What an IKE daemon does: an SPI allocated before, the number of an acquire, a lifetime.
+    shown = alone.ip("xfrm state allocspi src 192.0.2.1 dst 192.0.2.2 proto esp mode tunnel "
+                     "min 0x1000 max 0x1000")
+    assert "0x00001000" in shown
+    alone.ip(add.format(0x1000).replace("add", "update") + gcm.format(keys[0]))
+    alone.ip(add.format(0x1001) + "limit time-hard 3600 " + gcm.format(keys[1]))
+    alone.ip(add.format(0x1002) + f"auth-trunc hmac(sha256) 0x{'5a' * 32} 128 enc cbc(aes) 0x{'a5' * 16}")
+    assert alone.log().count("RFC 8221") == told
+    for spi, key in enumerate(keys[2:], 0x1003):
+        alone.ip(add.format(spi) + gcm.format(key))
+    lines = [line for line in alone.log().splitlines() if "RFC 8221" in line]
+    assert len(lines) == told + 1
+    assert "aes128gcm16" in lines[-1] and "0x00001003" in lines[-1]
+    assert not any(key[i:i + 8] in alone.log() for key in keys for i in range(32))
 
 
 def test_sigterm_ends_it_cleanly(netns):
