@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_ip.h>
 
@@ -35,9 +36,11 @@ checksum_ttl_decrement(struct rte_ipv4_hdr *ip)
 static inline uint16_t
 checksum_sum_ipv4(const void *header, uint32_t more)
 {
-	const unaligned_uint32_t *word = header;
-	uint64_t sum = (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4] + more;
+	uint32_t word[sizeof(struct rte_ipv4_hdr) / sizeof(uint32_t)];
+	uint64_t sum;
 
+	memcpy(word, header, sizeof(word)); /* it is aligned to 2 bytes */
+	sum = (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4] + more;
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
