@@ -10,11 +10,27 @@
 
 #define TX_TRIES 8 /* for a queue that is full; what then is left is dropped */
 
+/* What is counted of a frame, which once sent is not ours to look at any more. */
+struct frame {
+	uint16_t iface;
+	uint32_t bytes;
+};
+
 static void
-count_sent(struct worker *w, uint16_t iface, uint32_t bytes)
+count_sent(struct worker *w, const struct frame *frames, unsigned int n)
 {
-	w->count.iface[iface].tx_packets++;
-	w->count.iface[iface].tx_bytes += bytes;
+	unsigned int end;
+
+	for (unsigned int i = 0; i < n; i = end) {
+		uint16_t iface = frames[i].iface;
+		uint64_t bytes = 0;
+
+		for (end = i; end < n && frames[end].iface == iface; end++)
+			bytes += frames[end].bytes;
+		w->count.iface[iface].tx_packets += end - i;
+		w->count.iface[iface].tx_bytes += bytes;
+	}
+	w->count.forwarded += n;
 }
 
 static void
@@ -23,21 +39,13 @@ flush_port(struct worker *w, unsigned int number)
 	const struct port *port = &w->dp->ports[number];
 	struct rte_mbuf **frames = w->tx[number];
 	uint16_t n = w->tx_count[number], sent = 0;
-	struct {
-		uint16_t iface;
-		uint32_t bytes;
-	} of[BURST_MAX];
+	struct frame of[BURST_MAX];
 
-	/* A frame that was sent is not ours to look at any more. */
-	for (unsigned int i = 0; i < n; i++) {
-		of[i].iface = packet(frames[i])->out;
-		of[i].bytes = rte_pktmbuf_pkt_len(frames[i]);
-	}
+	for (unsigned int i = 0; i < n; i++)
+		of[i] = (struct frame){packet(frames[i])->out, rte_pktmbuf_pkt_len(frames[i])};
 	for (unsigned int tries = 0; sent < n && tries < TX_TRIES; tries++)
 		sent += rte_eth_tx_burst(port->ethdev, (uint16_t)w->id, frames + sent, n - sent);
-	for (unsigned int i = 0; i < sent; i++)
-		count_sent(w, of[i].iface, of[i].bytes);
-	w->count.forwarded += sent;
+	count_sent(w, of, sent);
 	for (unsigned int i = sent; i < n; i++)
 		packet_drop(w, frames[i], DROP_TX_FULL);
 	w->tx_count[number] = 0;
