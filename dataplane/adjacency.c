@@ -60,21 +60,26 @@ struct way {
 	const struct nexthop *nh; /* NULL: nowhere yet */
 	union ip_addr dst;        /* a packet of the same nexthop may have another neighbour */
 	uint8_t family;
+	uint16_t vrf;
+	uint32_t flow_hash;
 	struct l2 l2;
 };
 
 static bool
-is_same_way(const struct way *way, const struct packet *p, const union ip_addr *dst)
+is_same_dst(const struct way *way, const struct packet *p, const union ip_addr *dst)
 {
-	return way->nh == p->nh && way->family == p->family && ip_addr_equal(&way->dst, dst);
+	return way->nh != NULL && way->family == p->family && ip_addr_equal(&way->dst, dst);
 }
 
 /* The route's next hop, or looked up (again) where the packet waited or was sealed. */
 static const struct nexthop *
-find_next_hop(const struct worker *w, const struct packet *p, const union ip_addr *dst)
+find_next_hop(const struct worker *w, const struct packet *p, const union ip_addr *dst,
+	      const struct way *way)
 {
 	if ((p->flags & PACKET_SEALED) == 0 && p->nh != NULL)
 		return p->nh;
+	if (is_same_dst(way, p, dst) && way->vrf == p->vrf && way->flow_hash == p->flow_hash)
+		return way->nh;
 	return fib_lookup(w->dp->fib, p->vrf, p->family, dst, p->flow_hash);
 }
 
@@ -132,6 +137,8 @@ find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 	way->nh = p->nh;
 	way->dst = *dst;
 	way->family = p->family;
+	way->vrf = p->vrf;
+	way->flow_hash = p->flow_hash;
 	l2_begin(&way->l2, &neigh->mac, &out->mac);
 	l2_end(&way->l2, out,
 	       p->family == FAMILY_V4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
@@ -152,14 +159,14 @@ find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
 		return true;
 	}
 	dst = ip_dst(m);
-	p->nh = find_next_hop(w, p, &dst);
+	p->nh = find_next_hop(w, p, &dst, way);
 	reason = check_next_hop(w, p);
 	if (unlikely(reason != DROP_COUNT)) {
 		packet_drop(w, m, reason);
 		return false;
 	}
 	p->out = p->nh->iface;
-	return is_same_way(way, p, &dst) || find_way(w, m, p, &dst, way);
+	return (way->nh == p->nh && is_same_dst(way, p, &dst)) || find_way(w, m, p, &dst, way);
 }
 
 /* False, and dropped, where a foreign buffer left no room in front. */

@@ -52,32 +52,45 @@ udp6_checksum(struct rte_mbuf *m, const struct packet *p)
 	udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
 }
 
+/* What is behind the crypto for packets of one SA. */
 static void
-sealed(struct worker *w, struct rte_mbuf *m)
+finish_sealed(struct worker *w, struct rte_mbuf *const *m, const struct crypto_op *ops,
+	      unsigned int n)
 {
-	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
+	const struct sa *sa = packet(m[0])->sa;
+	bool udp6 = (sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6;
+	uint32_t packets = 0, bytes = 0;
 
-	/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
-	sad_charge(w->dp->sad, w->id, sa, 1,
-		   rte_pktmbuf_pkt_len(m) - sa->outer_len - esp_crypto_overhead(sa), w->now);
-	if ((sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6)
-		udp6_checksum(m, p);
-	p->flags |= PACKET_SEALED;
-	p->sa = NULL;
-	w->count.sealed++;
-	burst_add(&w->leaving, m);
+	for (unsigned int i = 0; i < n; i++) {
+		struct packet *p = packet(m[i]);
+
+		if (unlikely(!ops[i].ok)) {
+			packet_drop(w, m[i], DROP_CRYPTO);
+			continue;
+		}
+		packets++;
+		/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
+		bytes += rte_pktmbuf_pkt_len(m[i]) - sa->outer_len - esp_crypto_overhead(sa);
+		if (udp6)
+			udp6_checksum(m[i], p);
+		p->flags |= PACKET_SEALED;
+		p->sa = NULL;
+		burst_add(&w->leaving, m[i]);
+	}
+	if (packets > 0)
+		sad_charge(w->dp->sad, w->id, sa, packets, bytes, w->now);
+	w->count.sealed += packets;
 }
 
 void
 crypto_seal_stage(struct worker *w, struct burst *b)
 {
+	unsigned int run;
+
 	crypto_seal(w->crypto, w->ops, b->n);
-	for (unsigned int i = 0; i < b->n; i++) {
-		if (w->ops[i].ok)
-			sealed(w, b->m[i]);
-		else
-			packet_drop(w, b->m[i], DROP_CRYPTO);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		run = burst_run(b, i);
+		finish_sealed(w, b->m + i, w->ops + i, run);
 	}
 	b->n = 0;
 }

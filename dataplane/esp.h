@@ -32,6 +32,14 @@ esp_crypto_overhead(const struct sa *sa)
 	return sa->iv_len + sa->icv_len;
 }
 
+/* What chooses among equal-cost paths: all of an SA's packets go one way, or they lose their order.
+ */
+static inline uint32_t
+esp_flow_hash(const struct sa *sa)
+{
+	return sa->spi;
+}
+
 /* The largest inner packet that the SA fits into an outer packet of `mtu` bytes; 0 if none. */
 static inline uint32_t
 esp_inner_mtu(const struct sa *sa, uint32_t mtu)

@@ -23,7 +23,7 @@ outer_mtu(const struct worker *w, const struct packet *p)
 {
 	const struct iface *out = &w->dp->ifaces[p->out];
 	const struct nexthop *nh =
-		fib_lookup(w->dp->fib, out->vrf, p->sa->family, &p->sa->dst, p->flow_hash);
+		fib_lookup(w->dp->fib, out->vrf, p->sa->family, &p->sa->dst, esp_flow_hash(p->sa));
 
 	return nh->iface == IFACE_NONE ? out->mtu : w->dp->ifaces[nh->iface].mtu;
 }
@@ -54,6 +54,42 @@ fit_packet(struct worker *w, struct burst *fit, struct rte_mbuf *m, uint32_t inn
 		add_or_flush(w, fit, parts[i]);
 }
 
+/* The largest inner packet of the SA of the packet before. */
+struct fit {
+	const struct sa *sa;
+	uint32_t inner_mtu;
+};
+
+static bool
+fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
+{
+	const struct packet *p = packet(m);
+
+	if (p->sa != fit->sa) {
+		fit->sa = p->sa;
+		fit->inner_mtu = esp_inner_mtu(p->sa, outer_mtu(w, p));
+	}
+	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;
+}
+
+/* The packets from b->m[first] on, the first of which is too long. */
+static void
+fit_rest(struct worker *w, struct burst *b, unsigned int first, struct fit *fit)
+{
+	struct burst ready = {.n = (uint16_t)first};
+
+	memcpy(ready.m, b->m, first * sizeof(b->m[0]));
+	for (unsigned int i = first; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+
+		if (fits(w, m, fit))
+			add_or_flush(w, &ready, m);
+		else
+			fit_packet(w, &ready, m, fit->inner_mtu);
+	}
+	*b = ready;
+}
+
 /*
  * Fragmentation comes before encryption. Fragments may be more than a burst holds: what is ready
  * then goes through the rest of the walk, in order, and the burst is filled again.
@@ -61,25 +97,13 @@ fit_packet(struct worker *w, struct burst *fit, struct rte_mbuf *m, uint32_t inn
 void
 pmtu(struct worker *w, struct burst *b)
 {
-	const struct sa *sa = NULL;
-	uint32_t inner_mtu = 0;
-	struct burst fit = {0};
+	struct fit fit = {NULL, 0};
+	unsigned int i = 0;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		const struct packet *p = packet(m);
-
-		if (p->sa != sa) {
-			sa = p->sa;
-			inner_mtu = esp_inner_mtu(sa, outer_mtu(w, p));
-		}
-		if (rte_pktmbuf_pkt_len(m) <= inner_mtu)
-			add_or_flush(w, &fit, m);
-		else
-			fit_packet(w, &fit, m, inner_mtu);
-	}
-	b->n = fit.n;
-	memcpy(b->m, fit.m, fit.n * sizeof(fit.m[0]));
+	while (i < b->n && fits(w, b->m[i], &fit))
+		i++;
+	if (unlikely(i < b->n))
+		fit_rest(w, b, i, &fit);
 }
 
 /*
@@ -248,6 +272,7 @@ encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 	/* 5. What the crypto stage is to do. */
 	esp_op_seal(op, sa, (uint8_t *)esp, len + pad_len + ESP_TRAILER, p->seq);
 	p->family = sa->family;
+	p->flow_hash = esp_flow_hash(sa);
 	p->l4_off =
 		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 	p->vrf = w->dp->ifaces[p->out].vrf;
