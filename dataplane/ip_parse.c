@@ -58,13 +58,23 @@ flow_ports(const struct rte_mbuf *m, const struct packet *p)
 	return ports;
 }
 
+/* Networks 1 to 223 but for 127: addresses that may be anywhere. */
+static bool
+is_plain_v4(uint32_t addr)
+{
+	return (addr >> 24) - 1 < 223 && addr >> 24 != 127;
+}
+
 /* Addresses that may not be on a wire (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7). */
 static bool
 martian_v4(const struct rte_ipv4_hdr *ip)
 {
 	uint32_t src = rte_be_to_cpu_32(ip->src_addr), dst = rte_be_to_cpu_32(ip->dst_addr);
-	bool to_group = dst >> 28 == 0xe || dst == UINT32_MAX;
+	bool to_group;
 
+	if (likely(is_plain_v4(src) && is_plain_v4(dst)))
+		return false;
+	to_group = dst >> 28 == 0xe || dst == UINT32_MAX;
 	if (src >> 24 == 127 || dst >> 24 == 127 || dst >> 24 == 0)
 		return true;
 	/* 0.0.0.0 asks for an address (DHCP): never forwarded. */

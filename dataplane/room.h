@@ -80,12 +80,17 @@ packet_prepend(struct rte_mbuf *m, uint16_t len)
 	return at;
 }
 
-/* Puts bytes behind; the L2 header is gone. NULL without room for them. */
+/* Puts bytes behind; the L2 header is gone. NULL without room for them. Packets have one segment.
+ */
 static inline void *
 packet_append(struct rte_mbuf *m, uint16_t len)
 {
-	void *at = rte_pktmbuf_append(m, len);
+	void *at = rte_pktmbuf_mtod_offset(m, void *, m->data_len);
 
+	if (unlikely(len > rte_pktmbuf_tailroom(m)))
+		return NULL;
+	m->data_len += len;
+	m->pkt_len += len;
 	room_fit(m, 0);
 	return at;
 }
