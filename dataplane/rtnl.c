@@ -83,8 +83,10 @@ on_link(struct rtnl *r, const struct nlmsghdr *h)
 	if (verdict != RTNL_OK)
 		return verdict;
 	iface = iface_of(r, link.ifindex);
-	if (iface == NULL)
+	if (iface == NULL) {
+		r->stale |= !link.up && rtnl_routes_lead_to(r->routes, link.ifindex);
 		return RTNL_OK;
+	}
 	r->seen[iface->number] = true;
 	if (iface_up(iface) == link.up)
 		return RTNL_OK;

@@ -32,7 +32,7 @@ struct rtnl_stats {                  /* what was seen, and what is not followed,
 	uint64_t resyncs;            /* times that all was read again, the start included */
 	uint64_t routes_followed;    /* routes that the kernel has now: in the FIB */
 	uint64_t routes_refused;     /* through our interfaces, but what the FIB cannot do */
-	uint64_t routes_foreign;     /* by way of other devices */
+	uint64_t routes_foreign;     /* by way of other devices: unreachable in the FIB */
 	uint64_t neighbours_refused; /* so far: the table was full */
 };
 struct rtnl_stats rtnl_stats(const struct rtnl *rtnl);

@@ -364,6 +364,36 @@ paths_in(const struct rtnl_routes *routes, const struct alternative *a, uint32_t
 	return has_device(a->type) ? n : RTE_MIN(n, 1u);
 }
 
+/*
+ * Whether the kernel sends by way of a device that is none of ours. We cannot, but a route that
+ * covers this one must not take its packets out of a port of ours.
+ */
+static bool
+leads_elsewhere(const struct rtnl_routes *routes, const struct alternative *a, uint32_t table)
+{
+	if (a->fate == REFUSED || a->type != NEXTHOP_CONNECTED || table == RT_TABLE_LOCAL)
+		return false;
+	for (unsigned int i = 0; i < a->count; i++)
+		if (!a->paths[i].dead && iface_of(routes, a->paths[i].ifindex) == NULL)
+			return true;
+	return false;
+}
+
+/* What is published where nothing of ours is: ours come first, as link-local prefixes are all
+ * alike. */
+static unsigned int
+paths_elsewhere(const struct rtnl_routes *routes, const struct entry *e, struct nexthop *path)
+{
+	for (const struct alternative *a = e->first; a != NULL; a = a->next) {
+		if (leads_elsewhere(routes, a, e->key.table)) {
+			*path = (struct nexthop){
+				.type = NEXTHOP_UNREACHABLE, .iface = IFACE_NONE, .weight = 1};
+			return 1;
+		}
+	}
+	return 0;
+}
+
 static void
 publish_in(struct rtnl_routes *routes, const struct entry *e, uint16_t vrf)
 {
@@ -373,6 +403,8 @@ publish_in(struct rtnl_routes *routes, const struct entry *e, uint16_t vrf)
 
 	for (const struct alternative *a = e->first; a != NULL && n == 0; a = a->next)
 		n = paths_in(routes, a, e->key.table, vrf, paths);
+	if (n == 0)
+		n = paths_elsewhere(routes, e, paths);
 	if (n == 0)
 		fib_unset(routes->dp->fib, vrf, &e->key.prefix, e->key.metric);
 	else if (fib_set(routes->dp->fib, vrf, &e->key.prefix, e->key.metric, paths, n, &why) != 0)
@@ -504,6 +536,26 @@ rtnl_routes_delete(struct rtnl_routes *routes, const struct rtnl_route *route)
 }
 
 /* ---- as a whole ---- */
+
+static bool
+has_path(const struct entry *e, int ifindex)
+{
+	for (const struct alternative *a = e->first; a != NULL; a = a->next)
+		for (unsigned int i = 0; i < a->count; i++)
+			if (a->paths[i].ifindex == ifindex)
+				return true;
+	return false;
+}
+
+bool
+rtnl_routes_lead_to(const struct rtnl_routes *routes, int ifindex)
+{
+	for (size_t i = 0; i < routes->heads_count; i++)
+		for (const struct entry *e = routes->heads[i]; e != NULL; e = e->next)
+			if (has_path(e, ifindex))
+				return true;
+	return false;
+}
 
 struct rtnl_routes *
 rtnl_routes_new(struct dataplane *dp)

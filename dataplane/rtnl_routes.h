@@ -7,6 +7,7 @@
  *
  * Routes of the local table go into every VRF that their interface belongs to, or into all where
  * the device is none of ours; other tables go into the VRF of the interfaces that name the table.
+ * Unicast routes of these by way of devices that are none of ours are unreachable in the FIB.
  */
 #pragma once
 
@@ -27,6 +28,9 @@ void rtnl_routes_clear(struct rtnl_routes *routes);
 /* 0, or -ENOMEM: what is here and in the FIB then lacks the change. */
 int rtnl_routes_add(struct rtnl_routes *routes, const struct rtnl_route *route);
 int rtnl_routes_delete(struct rtnl_routes *routes, const struct rtnl_route *route);
+
+/* Whether one of them, followed or not, has a path by that device. */
+bool rtnl_routes_lead_to(const struct rtnl_routes *routes, int ifindex);
 
 struct rtnl_routes_count { /* routes that the kernel has now */
 	uint64_t followed;

@@ -157,8 +157,31 @@ expected_path(const json_t *o, const char *type, uint16_t vrf, bool local, char 
 	return (size_t)n;
 }
 
+static bool
+foreign_path(const json_t *o)
+{
+	const char *dev = get(o, "dev", NULL);
+
+	return dev != NULL && iface_by_name(dev) < 0 && !has_flag(o, "dead");
+}
+
+/* Whether a unicast route has a path by way of another device. */
+static bool
+foreign_route(const json_t *o)
+{
+	json_t *hops = json_object_get(o, "nexthops"), *hop;
+	bool found = foreign_path(o);
+	size_t i;
+
+	if (strcmp(get(o, "type", "unicast"), "unicast") != 0)
+		return false;
+	json_array_foreach(hops, i, hop) found |= foreign_path(hop);
+	return found;
+}
+
+/* Ours, or those of others: which count where there is none of ours. */
 static void
-expected_route(struct lines *l, const json_t *o, uint16_t vrf, bool v6)
+expected_route(struct lines *l, const json_t *o, uint16_t vrf, bool v6, bool foreign)
 {
 	const char *type = get(o, "type", "unicast");
 	const char *table = get(o, "table", "main");
@@ -170,10 +193,15 @@ expected_route(struct lines *l, const json_t *o, uint16_t vrf, bool v6)
 	if (strcmp(type, "multicast") == 0 ||
 	    (!local && strcmp(table, vrf == 0 ? "main" : "100") != 0))
 		return;
-	if (hops == NULL)
+	if (foreign && foreign_route(o) && !local)
+		n = (size_t)snprintf(paths, sizeof(paths), " unreachable");
+	else if (foreign)
+		return;
+	else if (hops == NULL)
 		n = expected_path(o, type, vrf, local, paths, sizeof(paths));
-	json_array_foreach(hops, i, hop) n +=
-		expected_path(hop, type, vrf, local, paths + n, sizeof(paths) - n);
+	if (!foreign)
+		json_array_foreach(hops, i, hop) n +=
+			expected_path(hop, type, vrf, local, paths + n, sizeof(paths) - n);
 	if (n == 0 && strcmp(type, "unicast") != 0 && strcmp(type, "broadcast") != 0 &&
 	    iface_by_name(get(o, "dev", "")) < 0)
 		snprintf(paths, sizeof(paths), " %s", type);
@@ -201,8 +229,9 @@ expected_routes(void)
 		json_t *o;
 		size_t i;
 
-		for (uint16_t vrf = 0; vrf < 2; vrf++)
-			json_array_foreach(all, i, o) expected_route(&l, o, vrf, v6);
+		for (int turn = 0; turn < 2 * 2; turn++)
+			json_array_foreach(all, i, o)
+				expected_route(&l, o, (uint16_t)(turn / 2), v6, turn % 2 != 0);
 		json_decref(all);
 	}
 	return lines_sorted(&l);
@@ -508,6 +537,22 @@ ipv6_paths_come_and_go_one_by_one(void **state)
 	expect_as_kernel();
 }
 
+/* The kernel drops IPv4 routes with their link and does not tell. */
+static void
+a_foreign_route_ends_with_its_link(void **state)
+{
+	command("ip route add 10.69.0.0/16 dev foreign; ip -6 route add 2001:db8:69::/48 dev "
+		"foreign");
+	expect_route(0, "10.69.0.0/16", 0, "unreachable");
+	expect_route(0, "2001:db8:69::/48", 1024, "unreachable");
+	expect_as_kernel();
+	command("ip link set foreign down");
+	expect_route(0, "10.69.0.0/16", 0, "");
+	expect_as_kernel();
+	command("ip link set foreign up");
+	expect_as_kernel();
+}
+
 static void
 what_is_not_followed_is_counted(void **state)
 {
@@ -518,7 +563,7 @@ what_is_not_followed_is_counted(void **state)
 	command("ip addr add 10.66.0.1/24 dev foreign;"
 		"ip route add 10.67.0.0/16 via 10.1.0.9 table 77;"
 		"ip route add 10.68.0.0/16 tos 0x10 via 10.1.0.9");
-	expect_route(0, "10.66.0.0/24", 0, "");
+	expect_route(0, "10.66.0.0/24", 0, "unreachable");
 	expect_route(0, "10.68.0.0/16", 0, "");
 	after = rtnl_stats(rtnl);
 	assert_int_equal(after.routes_refused, before.routes_refused + 2);
@@ -730,6 +775,7 @@ main(void)
 		cmocka_unit_test(equal_ipv4_routes_keep_the_kernels_order),
 		cmocka_unit_test(ipv4_multipath_routes_keep_their_weights),
 		cmocka_unit_test(ipv6_paths_come_and_go_one_by_one),
+		cmocka_unit_test(a_foreign_route_ends_with_its_link),
 		cmocka_unit_test(what_is_not_followed_is_counted),
 		cmocka_unit_test(nexthop_objects_are_followed),
 		cmocka_unit_test(routes_vanish_with_their_source_address),

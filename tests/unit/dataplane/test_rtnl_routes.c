@@ -145,7 +145,7 @@ static void
 a_route_through_a_foreign_device_gives_way_to_ours(void **state)
 {
 	tell_one(ADD, P4, FOREIGN, "10.0.0.1");
-	expect(0, P4, "");
+	expect(0, P4, "unreachable");
 	tell_one(APPEND, P4, ONE, "10.0.0.2");
 	expect(0, P4, "unicast via 10.0.0.2 iface 0");
 	assert_int_equal(rtnl_routes_count(routes).foreign, 1);
@@ -153,6 +153,38 @@ a_route_through_a_foreign_device_gives_way_to_ours(void **state)
 	expect(0, P4, "unicast via 10.0.0.3 iface 1");
 	assert_int_equal(rtnl_routes_count(routes).foreign, 0);
 	assert_int_equal(rtnl_routes_count(routes).followed, 2);
+}
+
+/* Otherwise the prefix that covers it would take its packets out of a port. */
+static void
+a_foreign_route_is_unreachable_here(void **state)
+{
+	struct rtnl_route r = route_of(MAIN, P6, NEXTHOP_CONNECTED);
+
+	tell_one(ADD, "10.0.0.0/8", ONE, "10.0.0.1");
+	tell_one(ADD, P4, FOREIGN, NULL);
+	expect(0, "10.0.0.0/8", "unicast via 10.0.0.1 iface 0");
+	expect(0, P4, "unreachable");
+	expect(1, P4, ""); /* of another table */
+	assert_int_equal(rtnl_routes_count(routes).foreign, 1);
+	assert_true(rtnl_routes_lead_to(routes, FOREIGN));
+	tell_one(DELETE, P4, FOREIGN, NULL);
+	expect(0, P4, "");
+	assert_false(rtnl_routes_lead_to(routes, FOREIGN));
+
+	add_path(&r, FOREIGN, "fe80::1");
+	r.paths[0].dead = true;
+	tell(ADD, &r);
+	expect(0, P6, "");
+	r.paths[0].dead = false;
+	tell(ADD, &r);
+	expect(0, P6, "unreachable");
+	add_path(&r, TWO, "fe80::2"); /* of two paths, one is ours */
+	tell(ADD, &r);
+	expect(0, P6, "unicast via fe80::2 iface 1");
+	r.paths[1].dead = true;
+	tell(REPLACE, &r);
+	expect(0, P6, "unreachable");
 }
 
 static void
@@ -320,6 +352,7 @@ main(void)
 		behaviour(ipv4_equals_form_a_list_whose_first_counts),
 		behaviour(a_message_told_twice_changes_nothing),
 		behaviour(a_route_through_a_foreign_device_gives_way_to_ours),
+		behaviour(a_foreign_route_is_unreachable_here),
 		behaviour(a_dead_path_is_not_used),
 		behaviour(ipv6_gateways_are_one_route),
 		behaviour(ipv6_links_with_one_prefix_stay_apart),
