@@ -26,12 +26,15 @@ esp_header(const struct rte_mbuf *m)
 	return rte_pktmbuf_mtod_offset(m, const struct esp_header *, esp_offset(packet(m)));
 }
 
-/* The answer about one destination: the next packet mostly has the same. */
+/* The answers about one destination and SPI: the next packet mostly has the same. */
 struct ours {
 	union ip_addr dst;
 	uint16_t vrf;
 	uint8_t family;
 	bool local;
+	bool udp_encap; /* here and below: where there is an SA */
+	rte_be32_t spi;
+	struct sa *sa;
 };
 
 /* Whether an address is one of the host's. */
@@ -43,7 +46,10 @@ is_ours(const struct worker *w, const struct packet *p, const union ip_addr *dst
 	    !ip_addr_equal(&known->dst, dst)) {
 		const struct nexthop *nh = fib_lookup(w->dp->fib, p->vrf, p->family, dst, 0);
 
-		*known = (struct ours){*dst, p->vrf, p->family, nh->type == NEXTHOP_LOCAL};
+		*known = (struct ours){.dst = *dst,
+				       .vrf = p->vrf,
+				       .family = p->family,
+				       .local = nh->type == NEXTHOP_LOCAL};
 	}
 	return known->local;
 }
@@ -61,9 +67,25 @@ miss_reason(enum sad_miss miss)
 	}
 }
 
+/* `known` is of the packet's destination. */
+static struct sa *
+lookup(const struct worker *w, const struct rte_mbuf *m, struct ours *known, enum sad_miss *miss)
+{
+	bool udp_encap = (packet(m)->flags & PACKET_UDP_ENCAP) != 0;
+	rte_be32_t spi = esp_header(m)->spi;
+
+	if (known->sa == NULL || known->spi != spi || known->udp_encap != udp_encap) {
+		known->sa =
+			sad_lookup(w->dp->sad, spi, &known->dst, known->family, udp_encap, miss);
+		known->spi = spi;
+		known->udp_encap = udp_encap;
+	}
+	return known->sa;
+}
+
 /* The SA of an ESP packet; NULL with the reason for which a local one is dropped. */
 static struct sa *
-find_sa(struct worker *w, const struct rte_mbuf *m, const union ip_addr *dst,
+find_sa(const struct worker *w, const struct rte_mbuf *m, struct ours *known,
 	enum drop_reason *reason)
 {
 	const struct packet *p = packet(m);
@@ -82,8 +104,7 @@ find_sa(struct worker *w, const struct rte_mbuf *m, const union ip_addr *dst,
 		*reason = DROP_SPI_RESERVED;
 		return NULL;
 	}
-	sa = sad_lookup(w->dp->sad, esp_header(m)->spi, dst, p->family,
-			(p->flags & PACKET_UDP_ENCAP) != 0, &miss);
+	sa = lookup(w, m, known, &miss);
 	if (sa == NULL) {
 		*reason = miss_reason(miss);
 	} else if (atomic_load_explicit(&sa->state, memory_order_relaxed) != SA_VALID) {
@@ -125,7 +146,7 @@ sad_stage(struct worker *w, struct burst *b)
 			burst_add(&w->clear, m);
 			continue;
 		}
-		p->sa = find_sa(w, m, &dst, &reason);
+		p->sa = find_sa(w, m, &known, &reason);
 		if (p->sa != NULL)
 			b->m[kept++] = m;
 		else

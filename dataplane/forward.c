@@ -36,14 +36,44 @@ find_route(const struct worker *w, const struct packet *p, const union ip_addr *
 	return fib_lookup(w->dp->fib, p->vrf, p->family, dst, p->flow_hash);
 }
 
+/* The next hop of the packet before, and all that chose it. */
+struct before {
+	const struct nexthop *nh; /* NULL: there was none */
+	union ip_addr dst;
+	uint32_t flow_hash;
+	uint16_t vrf;
+	uint16_t flags;
+	uint8_t family;
+};
+
+static const struct nexthop *
+find_same_route(const struct worker *w, const struct packet *p, const union ip_addr *dst,
+		struct before *before)
+{
+	uint16_t flags = p->flags & PACKET_DECRYPTED;
+
+	if (before->nh == NULL || before->flow_hash != p->flow_hash || before->vrf != p->vrf ||
+	    before->flags != flags || before->family != p->family ||
+	    !ip_addr_equal(&before->dst, dst))
+		*before = (struct before){.nh = find_route(w, p, dst),
+					  .dst = *dst,
+					  .flow_hash = p->flow_hash,
+					  .vrf = p->vrf,
+					  .flags = flags,
+					  .family = p->family};
+	return before->nh;
+}
+
 void
 route(struct worker *w, struct burst *b)
 {
+	struct before before = {0};
+
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct packet *p = packet(b->m[i]);
 		union ip_addr dst = ip_dst(b->m[i]);
 
-		p->nh = find_route(w, p, &dst);
+		p->nh = find_same_route(w, p, &dst, &before);
 		p->out = p->nh->iface;
 		if (p->nh->type == NEXTHOP_LOCAL || p->nh->type == NEXTHOP_BROADCAST)
 			p->flags |= PACKET_LOCAL;
