@@ -33,6 +33,7 @@
 struct driver {
 	const char *name;
 	bool rx_partial;          /* frames of the local kernel: checksums may be left out */
+	bool no_carrier;          /* says "up" whatever the kernel's interface below does */
 	bool fixed_queues;        /* frames come by every queue of the device, polled or not */
 	uint32_t default_framesz; /* frames live in slots of the argument "framesz", 0 no slots */
 };
@@ -40,9 +41,10 @@ struct driver {
 static const struct driver drivers[] = {
 	{.name = "net_af_packet",
 	 .rx_partial = true,
+	 .no_carrier = true,
 	 .fixed_queues = true,
 	 .default_framesz = 2048},
-	{.name = "net_af_xdp", .rx_partial = true, .fixed_queues = true},
+	{.name = "net_af_xdp", .rx_partial = true, .no_carrier = true, .fixed_queues = true},
 	{.name = "net_pcap", .rx_partial = true},
 	{.name = NULL},
 };
@@ -145,6 +147,8 @@ measure(struct port *port, unsigned int workers, struct reason *why)
 	port->mtu = port->config->mtu;
 	port->max_frame = mtu + (uint32_t)L2_MAX;
 	port->rx_partial = find_driver(info.driver_name)->rx_partial;
+	port->lower = find_driver(info.driver_name)->no_carrier ? info.if_index : 0;
+	port->lower_up = true;
 	slot = slot_size(port, &info);
 	/* What the kernel puts in front of a received frame in its slot is more than ours. */
 	limit = slot - TPACKET_ALIGN(TPACKET2_HDRLEN + 16);
@@ -406,6 +410,8 @@ port_link_up(const struct port *port)
 {
 	struct rte_eth_link link;
 
+	if (port->lower != 0)
+		return port->lower_up;
 	return rte_eth_link_get_nowait(port->ethdev, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;
 }

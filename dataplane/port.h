@@ -29,6 +29,9 @@ struct port {
 	bool rx_csum;         /* the port says whether IPv4 checksums are good */
 	bool rx_partial;      /* a veth's frames may carry pseudo-header checksums, unmarked */
 	uint32_t max_frame;   /* bytes that a frame may have on the way out, L2 included */
+	/* The kernel's interface below, where the driver does not know its carrier; else 0. */
+	unsigned int lower;
+	bool lower_up; /* what the rtnl follower says of it; the control thread's */
 	struct rte_ether_addr mac;
 	uint16_t iface;            /* of untagged frames */
 	uint16_t vlan_iface[4096]; /* by 802.1Q id, IFACE_NONE where there is no sub-port */

@@ -73,6 +73,15 @@ set_up(struct iface *iface, bool up)
 	atomic_store_explicit(&iface->up, up, memory_order_relaxed);
 }
 
+/* The carrier of the interface below a port is the port's. */
+static void
+set_lower(struct rtnl *r, const struct rtnl_link *link)
+{
+	for (unsigned int i = 0; i < r->dp->ports_count; i++)
+		if (r->dp->ports[i].lower == (unsigned int)link->ifindex)
+			r->dp->ports[i].lower_up = link->up;
+}
+
 static enum rtnl_verdict
 on_link(struct rtnl *r, const struct nlmsghdr *h)
 {
@@ -82,6 +91,7 @@ on_link(struct rtnl *r, const struct nlmsghdr *h)
 
 	if (verdict != RTNL_OK)
 		return verdict;
+	set_lower(r, &link);
 	iface = iface_of(r, link.ifindex);
 	if (iface == NULL) {
 		r->stale |= !link.up && rtnl_routes_lead_to(r->routes, link.ifindex);
@@ -374,6 +384,8 @@ read_links(struct rtnl *r)
 	int error;
 
 	memset(r->seen, 0, sizeof(r->seen));
+	for (unsigned int i = 0; i < r->dp->ports_count; i++)
+		r->dp->ports[i].lower_up = false;
 	error = dump(r, RTM_GETLINK, 0);
 	if (error != 0)
 		return error;

@@ -36,6 +36,31 @@ def test_C36_a_veth_by(device):
         gateway.close()
 
 
+@pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0"])
+def test_a_port_has_the_carrier_of_the_interface_below(device):
+    gateway = Gateway(ports={"wan": {"device": device}})
+    try:
+        tunnel = gateway.tunnel()
+        gateway.outbound(tunnel, udp(HOST[4], REMOTE[4]))
+        gateway.peers.ip("link set wan1 down")
+        wait_for(lambda: gateway.engine.port("wan")["state"] == "down", "the carrier to go")
+        before = gateway.engine.drops()["port_down"]
+
+        def dropped():
+            gateway.lan.send(udp(HOST[4], REMOTE[4]))
+            return gateway.engine.drops()["port_down"] > before
+
+        wait_for(dropped, "packets to be dropped")
+        gateway.peers.ip("link set wan1 up")
+        wait_for(lambda: gateway.engine.port("wan")["state"] == "up", "the carrier to return")
+        gateway.wan = gateway.wire_of("wan")  # the old socket tells of the link that went down
+        gateway.inbound(tunnel, udp(REMOTE[4], HOST[4]))
+        gateway.gw.ip("link delete wan0")
+        wait_for(lambda: gateway.engine.port("wan")["state"] == "down", "the port to be gone")
+    finally:
+        gateway.close()
+
+
 def an_ipv4_fragment_of_esp_is_dropped(gateway):
     """(Before af_packet the kernel would have put them together.)"""
     tunnel = gateway.tunnel()
