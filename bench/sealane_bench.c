@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <jansson.h>
 #include <rte_cycles.h>
@@ -109,6 +110,17 @@ run_stages(void *arg)
 	return 0;
 }
 
+/* rte_eal_wait_lcore() would spin meanwhile, perhaps on a worker's core. */
+static void
+wait_for_lanes(const struct options *o)
+{
+	for (unsigned int i = 0; i < o->workers; i++) {
+		while (rte_eal_get_lcore_state(i + 1) == RUNNING)
+			usleep(1000);
+		rte_eal_wait_lcore(i + 1);
+	}
+}
+
 static void
 run(struct bench *b)
 {
@@ -122,9 +134,9 @@ run(struct bench *b)
 	}
 	for (unsigned int i = 0; i < o->workers; i++)
 		rte_eal_remote_launch(run_lane, b, i + 1);
-	rte_eal_mp_wait_lcore();
+	wait_for_lanes(o);
 	rte_eal_remote_launch(run_stages, b, 1);
-	rte_eal_mp_wait_lcore();
+	wait_for_lanes(o);
 }
 
 /* ---- what comes of it ---- */
@@ -240,13 +252,13 @@ write_json(const struct options *o, const struct result *r)
 
 	for (unsigned int k = 0; k < stage_count; k++)
 		json_object_set_new(stages, stage_names[k], json_real(r->stages[k]));
-	all = json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:i, s:i, s:s, s:i, s:i}",
-			"direction", direction_words[o->direction], "suite",
-			crypto_suites[o->suite].name, "mode", "tunnel", "family", o->family,
-			"encap", o->udp_encap ? "udp" : "none", "size", o->size, "sas", o->sas,
-			"order", order_words[o->order], "policies", o->policies, "workers",
-			o->workers, "backend", crypto_backend_name(o->backend), "burst", o->burst,
-			"repeats", o->repeat);
+	all = json_pack(
+		"{s:s, s:s, s:s, s:i, s:s, s:o, s:i, s:s, s:i, s:i, s:s, s:i, s:i}", "direction",
+		direction_words[o->direction], "suite", crypto_suites[o->suite].name, "mode",
+		"tunnel", "family", o->family, "encap", o->udp_encap ? "udp" : "none", "size",
+		o->size != 0 ? json_integer(o->size) : json_string("imix"), "sas", o->sas, "order",
+		order_words[o->order], "policies", o->policies, "workers", o->workers, "backend",
+		crypto_backend_name(o->backend), "burst", o->burst, "repeats", o->repeat);
 	json_object_set_new(all, "ticks_per_packet", json_real(r->path));
 	json_object_set_new(all, "ticks_with_source", json_real(r->path + r->source));
 	json_object_set_new(all, "median_ticks_per_packet", json_real(r->median));
