@@ -148,11 +148,12 @@ mutate(struct xfrm_buf *buf)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	static struct xfrm_buf buf;
+	unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : ROUNDS;
 
-	for (unsigned int i = 0; i < ROUNDS; i++) {
+	for (unsigned long i = 0; i < rounds; i++) {
 		sample(&buf);
 		mutate(&buf);
 		LLVMFuzzerTestOneInput(buf.data, buf.len);

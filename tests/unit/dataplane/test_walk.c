@@ -469,6 +469,8 @@ garbage_mbuf(unsigned int port)
 	return m;
 }
 
+static unsigned long rounds = 400; /* of about 100 frames each; or the program's argument */
+
 static void
 every_packet_is_accounted_for(void **state)
 {
@@ -477,7 +479,7 @@ every_packet_is_accounted_for(void **state)
 	struct rte_mbuf *m;
 
 	srand(20);
-	for (unsigned int round = 0; round < 400; round++) {
+	for (unsigned long round = 0; round < rounds; round++) {
 		unsigned int n = (unsigned int)rand() % 200;
 
 		for (unsigned int i = 0; i < n; i++) {
@@ -510,7 +512,7 @@ every_packet_is_accounted_for(void **state)
 	}
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		engine_test(ipv4_is_forwarded_by_its_route, 1),
@@ -534,6 +536,8 @@ main(void)
 		engine_test(every_packet_is_accounted_for, 2),
 	};
 
+	if (argc > 1)
+		rounds = strtoul(argv[1], NULL, 10);
 	engine_eal();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
