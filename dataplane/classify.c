@@ -10,6 +10,7 @@
 #include <rte_udp.h>
 
 #include "checksum.h"
+#include "esp.h"
 #include "ip_parse.h"
 #include "room.h"
 #include "walk.h"
@@ -159,6 +160,7 @@ is_esp(const struct rte_mbuf *m, struct packet *p)
 	if (p->proto != IPPROTO_UDP || !is_udp_encap(m, p))
 		return false;
 	p->flags |= PACKET_UDP_ENCAP;
+	p->spi_lead = UDP_HEADER;
 	return true;
 }
 

@@ -14,7 +14,7 @@ static void
 prepare_open(struct crypto_op *op, struct rte_mbuf *m)
 {
 	const struct packet *p = packet(m);
-	uint32_t offset = p->l4_off + ((p->flags & PACKET_UDP_ENCAP) != 0 ? UDP_HEADER : 0);
+	uint32_t offset = p->l4_off + p->spi_lead;
 	uint32_t len = rte_pktmbuf_pkt_len(m) - offset - sizeof(struct esp_header) -
 		       esp_crypto_overhead(p->sa);
 

@@ -17,7 +17,7 @@
 static uint32_t
 esp_offset(const struct packet *p)
 {
-	return p->l4_off + ((p->flags & PACKET_UDP_ENCAP) != 0 ? UDP_HEADER : 0);
+	return p->l4_off + p->spi_lead;
 }
 
 static const struct esp_header *
@@ -32,7 +32,7 @@ struct ours {
 	uint16_t vrf;
 	uint8_t family;
 	bool local;
-	bool udp_encap; /* here and below: where there is an SA */
+	uint8_t carrier; /* here and below: where there is an SA */
 	rte_be32_t spi;
 	struct sa *sa;
 };
@@ -71,14 +71,13 @@ miss_reason(enum sad_miss miss)
 static struct sa *
 lookup(const struct worker *w, const struct rte_mbuf *m, struct ours *known, enum sad_miss *miss)
 {
-	bool udp_encap = (packet(m)->flags & PACKET_UDP_ENCAP) != 0;
+	uint8_t carrier = packet(m)->proto;
 	rte_be32_t spi = esp_header(m)->spi;
 
-	if (known->sa == NULL || known->spi != spi || known->udp_encap != udp_encap) {
-		known->sa =
-			sad_lookup(w->dp->sad, spi, &known->dst, known->family, udp_encap, miss);
+	if (known->sa == NULL || known->spi != spi || known->carrier != carrier) {
+		known->sa = sad_lookup(w->dp->sad, spi, &known->dst, known->family, carrier, miss);
 		known->spi = spi;
-		known->udp_encap = udp_encap;
+		known->carrier = carrier;
 	}
 	return known->sa;
 }
@@ -319,6 +318,7 @@ decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_
 	packet_adj(m, (uint16_t)(esp_offset(p) + sizeof(struct esp_header) + sa->iv_len));
 	packet_cut(m, inner_len);
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
+	p->spi_lead = 0;
 	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
 	if (!ip_parse(m, true, &reason) || p->family != family)
 		return DROP_INNER;

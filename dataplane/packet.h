@@ -68,7 +68,9 @@ struct packet {
 			uint8_t next_hop_family;
 		};
 	};
-	uint64_t reserved[2];
+	uint8_t spi_lead; /* of what comes protected: bytes from l4_off to the SPI */
+	uint8_t spare[7];
+	uint64_t reserved;
 };
 
 static_assert(sizeof(struct packet) == 64, "one line");

@@ -69,6 +69,8 @@ struct sa {
 	struct sa_control *control; /* the control thread's part; workers read control->sel only */
 	bool narrow;                /* the SA's own selector must be compared */
 	uint8_t iv_len, icv_len, align; /* copied from the suite */
+	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */
+	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
 
 	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
 	/* In transport mode only UDP, if any, and ESP; the IP header is the packet's own. */

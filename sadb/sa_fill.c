@@ -53,7 +53,7 @@ write_outer(struct sa *sa, const struct sa_params *p)
 	uint8_t *at = sa->outer;
 
 	if (sa->mode == SA_MODE_TUNNEL)
-		at = write_ip(at, sa, udp ? IPPROTO_UDP : IPPROTO_ESP);
+		at = write_ip(at, sa, sa->carrier);
 	if (udp) {
 		struct udphdr header = {.source = p->encap_sport, .dest = p->encap_dport};
 
@@ -139,6 +139,8 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->iv_len = suite->iv_len;
 	sa->icv_len = suite->icv_len;
 	sa->align = suite->align;
+	sa->proto = p->id.proto;
+	sa->carrier = (p->flags & SA_ENCAP_UDP) != 0 ? IPPROTO_UDP : p->id.proto;
 	write_outer(sa, p);
 	/* Pad length and next header, and what padding they can draw. */
 	sa->mtu_overhead = sa->outer_len + suite->iv_len + suite->align + 1 + suite->icv_len;

@@ -329,7 +329,7 @@ index_outbound(struct sad *sad, struct slot *slot)
 struct wanted {
 	const union ip_addr *src, *dst;
 	uint32_t reqid, if_id;
-	uint8_t family, mode;
+	uint8_t family, proto, mode;
 };
 
 static bool
@@ -344,7 +344,8 @@ fits(const struct sa_control *c, const struct wanted *w)
 	const struct sa_params *p = &c->params;
 
 	return c->state == SA_VALID && (p->flags & SA_IN_ONLY) == 0 && p->mode == w->mode &&
-	       p->if_id == w->if_id && (w->reqid == 0 || p->reqid == w->reqid) &&
+	       p->id.proto == w->proto && p->if_id == w->if_id &&
+	       (w->reqid == 0 || p->reqid == w->reqid) &&
 	       (ip_addr_is_any(w->dst) || p->id.family == w->family) &&
 	       addr_fits(w->dst, &p->id.dst) && addr_fits(w->src, &p->src);
 }
@@ -362,9 +363,10 @@ find_by_spi(struct sad *sad, rte_be32_t spi, const struct wanted *w)
 
 struct sa *
 sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
-		  uint8_t family, rte_be32_t spi, uint32_t reqid, uint32_t if_id, uint8_t mode)
+		  uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid, uint32_t if_id,
+		  uint8_t mode)
 {
-	const struct wanted wanted = {src, dst, reqid, if_id, family, mode};
+	const struct wanted wanted = {src, dst, reqid, if_id, family, proto, mode};
 	enum sad_index kind = ip_addr_is_any(dst) ? INDEX_REQID
 			      : reqid != 0        ? INDEX_PEER_REQID
 						  : INDEX_PEER;
@@ -404,6 +406,19 @@ check_replay(const struct sa_params *p, struct reason *why)
 	return 0;
 }
 
+/* RFC 4302 has no place for a cipher, nor for a UDP header whose checksum it would cover. */
+static int
+check_ah(const struct sa_params *p, struct reason *why)
+{
+	const struct crypto_suite *suite = &crypto_suites[p->suite];
+
+	if (suite->kind != CRYPTO_NULL && suite->kind != CRYPTO_GMAC)
+		return reason_set(why, EINVAL, "AH takes integrity alone, not %s", suite->name);
+	if ((p->flags & SA_ENCAP_UDP) != 0)
+		return reason_set(why, EINVAL, "AH does not go with UDP encapsulation");
+	return 0;
+}
+
 static int
 check_params(const struct sad *sad, const struct sa_params *p, struct reason *why)
 {
@@ -412,8 +427,9 @@ check_params(const struct sad *sad, const struct sa_params *p, struct reason *wh
 	if (rte_be_to_cpu_32(p->id.spi) < 256)
 		return reason_set(why, EINVAL, "SPI %u is reserved: expected 256 or more",
 				  rte_be_to_cpu_32(p->id.spi));
-	if (p->id.proto != IPPROTO_ESP)
-		return reason_set(why, EINVAL, "protocol %u: expected ESP (50)", p->id.proto);
+	if (p->id.proto != IPPROTO_ESP && p->id.proto != IPPROTO_AH)
+		return reason_set(why, EINVAL, "protocol %u: expected ESP (50) or AH (51)",
+				  p->id.proto);
 	if (p->id.family != FAMILY_V4 && p->id.family != FAMILY_V6)
 		return reason_set(why, EINVAL, "address family %u: expected IPv4 or IPv6",
 				  p->id.family);
@@ -423,6 +439,8 @@ check_params(const struct sad *sad, const struct sa_params *p, struct reason *wh
 		return reason_set(why, EINVAL, "an SA for inbound only and for outbound only");
 	if (p->suite >= crypto_suites_count || crypto_key_size(sad->config.crypto, p->suite) == 0)
 		return reason_set(why, EINVAL, "the crypto backend lacks the algorithm");
+	if (p->id.proto == IPPROTO_AH && check_ah(p, why) != 0)
+		return -EINVAL;
 	return check_replay(p, why);
 }
 

@@ -34,7 +34,7 @@ struct sa_id {
 	union ip_addr dst;
 	rte_be32_t spi;
 	uint8_t family; /* of dst */
-	uint8_t proto;  /* IPPROTO_ESP */
+	uint8_t proto;  /* IPPROTO_ESP, IPPROTO_AH */
 };
 
 /* Limits as in struct xfrm_lifetime_cfg; UINT64_MAX and 0 are none. */
@@ -143,8 +143,8 @@ struct sa_control *sad_find(struct sad *sad, const struct sa_id *id); /* or NULL
  * in the number of SAs.
  */
 struct sa *sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
-			     uint8_t family, rte_be32_t spi, uint32_t reqid, uint32_t if_id,
-			     uint8_t mode);
+			     uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid,
+			     uint32_t if_id, uint8_t mode);
 
 /*
  * Iteration that survives changes between calls: start with cursor 0; the next SA, larval ones
@@ -173,16 +173,17 @@ uint64_t sad_bytes(const struct sad *sad);
 enum sad_miss {
 	SAD_HIT,
 	SAD_NO_SA,    /* no SA has the SPI */
-	SAD_MISMATCH, /* one has, with another destination, family or encapsulation */
+	SAD_MISMATCH, /* one has, with another destination, family or carrier */
 	SAD_OUT_ONLY, /* one has, for outbound only */
 };
 
 /*
- * Worker: the SA of an inbound packet by SPI, confirmed by its destination, family and
- * encapsulation. *miss says why there is none. One line where the engine chose the SPI.
+ * Worker: the SA of an inbound packet by SPI, confirmed by its destination, family and carrier: the
+ * protocol behind the IP header, ESP, AH, or UDP for ESP in UDP. *miss says why there is none. One
+ * line where the engine chose the SPI.
  */
 struct sa *sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst,
-		      uint8_t family, bool udp_encap, enum sad_miss *miss);
+		      uint8_t family, uint8_t carrier, enum sad_miss *miss);
 
 /* Worker: brings the line that sad_lookup() reads first. */
 void sad_prefetch(const struct sad *sad, rte_be32_t spi);

@@ -28,15 +28,15 @@ sa_of(struct chash_node *node)
 
 /* Whether an inbound packet to that address, of that kind, is this SA's. */
 static bool
-serves(const struct sa *sa, const union ip_addr *dst, uint8_t family, bool udp_encap)
+serves(const struct sa *sa, const union ip_addr *dst, uint8_t family, uint8_t carrier)
 {
 	return (sa->flags & SA_OUT_ONLY) == 0 && sa->family == family &&
-	       ip_addr_equal(&sa->dst, dst) && ((sa->flags & SA_ENCAP_UDP) != 0) == udp_encap;
+	       ip_addr_equal(&sa->dst, dst) && sa->carrier == carrier;
 }
 
 static struct sa *
 lookup_chain(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst, uint8_t family,
-	     bool udp_encap, enum sad_miss *miss)
+	     uint8_t carrier, enum sad_miss *miss)
 {
 	struct chash_node *n;
 
@@ -46,7 +46,7 @@ lookup_chain(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst, ui
 
 		if (sa->spi != spi)
 			continue;
-		if (serves(sa, dst, family, udp_encap)) {
+		if (serves(sa, dst, family, carrier)) {
 			*miss = SAD_HIT;
 			return sa;
 		}
@@ -69,17 +69,17 @@ place_named(const struct sad *sad, rte_be32_t spi)
 
 struct sa *
 sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst, uint8_t family,
-	   bool udp_encap, enum sad_miss *miss)
+	   uint8_t carrier, enum sad_miss *miss)
 {
 	struct sa *sa = place_named(sad, spi);
 
 	/* Acquire: what spi_publish() released, the whole SA, is seen behind it. */
 	if (sa && spi != 0 && atomic_load_explicit(&sa->published, memory_order_acquire) == spi &&
-	    serves(sa, dst, family, udp_encap)) {
+	    serves(sa, dst, family, carrier)) {
 		*miss = SAD_HIT;
 		return sa;
 	}
-	return lookup_chain(sad, spi, dst, family, udp_encap, miss);
+	return lookup_chain(sad, spi, dst, family, carrier, miss);
 }
 
 void

@@ -94,9 +94,10 @@ check_selector(const struct selector *s, struct reason *why)
 static int
 check_template(const struct spd_template *t, struct reason *why)
 {
-	if (t->proto != IPPROTO_ESP)
-		return reason_set(why, EINVAL, "template protocol %u: only ESP (%u) is served",
-				  t->proto, IPPROTO_ESP);
+	if (t->proto != IPPROTO_ESP && t->proto != IPPROTO_AH)
+		return reason_set(why, EINVAL,
+				  "template protocol %u: only ESP (%u) and AH (%u) are served",
+				  t->proto, IPPROTO_ESP, IPPROTO_AH);
 	if (t->mode != SA_MODE_TRANSPORT && t->mode != SA_MODE_TUNNEL)
 		return reason_set(why, EINVAL,
 				  "template mode %u: only transport and tunnel are served",

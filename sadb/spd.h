@@ -32,7 +32,7 @@ enum spd_action { SPD_PROTECT, SPD_BYPASS, SPD_DISCARD };
 struct spd_template {
 	union ip_addr src, dst; /* tunnel endpoints, any in transport mode */
 	uint8_t family;         /* of the endpoints */
-	uint8_t proto;          /* IPPROTO_ESP */
+	uint8_t proto;          /* IPPROTO_ESP, IPPROTO_AH */
 	uint8_t mode;           /* SA_MODE_* */
 	bool optional;          /* "level use": inbound may come without */
 	rte_be32_t spi;         /* 0 any */

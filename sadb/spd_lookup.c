@@ -83,7 +83,7 @@ spd_allows(const struct policy *policy, const struct sa *sa)
 	const struct spd_params *p = &policy->params;
 	const struct spd_template *t = &p->tmpl;
 
-	if (p->action != SPD_PROTECT || t->proto != IPPROTO_ESP || t->mode != sa->mode ||
+	if (p->action != SPD_PROTECT || t->proto != sa->proto || t->mode != sa->mode ||
 	    p->id.if_id != sa->if_id)
 		return false;
 	if ((t->reqid != 0 && t->reqid != sa->reqid) || (t->spi != 0 && t->spi != sa->spi))

@@ -49,8 +49,8 @@ static void
 resolve(struct spd *spd, struct entry *e, const struct wanted *w)
 {
 	const struct spd_params *p = &e->policy.params;
-	struct sa *sa = sad_find_outbound(spd->sad, w->src, w->dst, w->family, w->spi, w->reqid,
-					  p->id.if_id, p->tmpl.mode);
+	struct sa *sa = sad_find_outbound(spd->sad, w->src, w->dst, w->family, p->tmpl.proto,
+					  w->spi, w->reqid, p->id.if_id, p->tmpl.mode);
 
 	/* Release: a worker that follows the pointer sees the whole SA. */
 	atomic_store_explicit(&e->policy.sa, sa, memory_order_release);

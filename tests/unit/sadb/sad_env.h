@@ -86,7 +86,7 @@ env_lookup(struct env *e, uint32_t spi, uint32_t dst, enum sad_miss *miss)
 	union ip_addr a = addr4(dst);
 	enum sad_miss ignored;
 
-	return sad_lookup(e->sad, rte_cpu_to_be_32(spi), &a, FAMILY_V4, false,
+	return sad_lookup(e->sad, rte_cpu_to_be_32(spi), &a, FAMILY_V4, IPPROTO_ESP,
 			  miss ? miss : &ignored);
 }
 

@@ -42,6 +42,30 @@ a_deleted_sa_is_not_found_any_more(void **state)
 	env_free(&e);
 }
 
+/* An identity has the protocol in it: SPIs of AH and of ESP are two spaces. */
+static void
+equal_spis_of_ah_and_esp_are_two_sas(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params esp = sa_params(THERE, HERE, 0x1000, 1), ah = esp;
+	union ip_addr here = addr4(HERE);
+	enum sad_miss miss;
+	struct sa *sa;
+
+	ah.id.proto = IPPROTO_AH;
+	ah.suite = (uint8_t)crypto_suite_by_name("null-sha256");
+	env_add(&e, &esp);
+	sa = env_add(&e, &ah);
+	assert_ptr_equal(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V4, IPPROTO_AH, &miss),
+			 sa);
+	assert_ptr_not_equal(env_lookup(&e, 0x1000, HERE, &miss), sa);
+	assert_int_equal(sad_flush(e.sad, IPPROTO_ESP), 1);
+	assert_null(env_lookup(&e, 0x1000, HERE, &miss));
+	assert_int_equal(miss, SAD_MISMATCH);
+	assert_int_equal(sad_flush(e.sad, IPPROTO_AH), 1);
+	env_free(&e);
+}
+
 static void
 a_miss_says_why(void **state)
 {
@@ -58,9 +82,9 @@ a_miss_says_why(void **state)
 	assert_int_equal(miss, SAD_NO_SA);
 	assert_null(env_lookup(&e, 0x1000, THERE, &miss));
 	assert_int_equal(miss, SAD_MISMATCH);
-	assert_null(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V6, false, &miss));
+	assert_null(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V6, IPPROTO_ESP, &miss));
 	assert_int_equal(miss, SAD_MISMATCH);
-	assert_null(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V4, true, &miss));
+	assert_null(sad_lookup(e.sad, RTE_BE32(0x1000), &here, FAMILY_V4, IPPROTO_UDP, &miss));
 	assert_int_equal(miss, SAD_MISMATCH);
 	assert_null(env_lookup(&e, 0x2000, THERE, &miss));
 	assert_int_equal(miss, SAD_OUT_ONLY);
@@ -127,7 +151,10 @@ what_cannot_be_is_refused_with_a_reason(void **state)
 
 	p = good, p.id.spi = 0, refused(&e, &p, "SPI");
 	p = good, p.id.spi = RTE_BE32(255), refused(&e, &p, "SPI");
-	p = good, p.id.proto = IPPROTO_AH, refused(&e, &p, "protocol");
+	p = good, p.id.proto = IPPROTO_COMP, refused(&e, &p, "protocol");
+	p = good, p.id.proto = IPPROTO_AH, refused(&e, &p, "integrity");
+	p.suite = (uint8_t)crypto_suite_by_name("aes128gmac"), p.flags |= SA_ENCAP_UDP;
+	refused(&e, &p, "UDP");
 	p = good, p.id.family = 0, refused(&e, &p, "family");
 	p = good, p.mode = 4, refused(&e, &p, "mode");
 	p = good, p.flags = SA_IN_ONLY | SA_OUT_ONLY, refused(&e, &p, "inbound only");
@@ -460,8 +487,8 @@ outbound(struct env *e, uint32_t src, uint32_t dst, uint32_t spi, uint32_t reqid
 {
 	union ip_addr s = addr4(src), d = addr4(dst);
 
-	return sad_find_outbound(e->sad, &s, &d, FAMILY_V4, rte_cpu_to_be_32(spi), reqid, 0,
-				 SA_MODE_TUNNEL);
+	return sad_find_outbound(e->sad, &s, &d, FAMILY_V4, IPPROTO_ESP, rte_cpu_to_be_32(spi),
+				 reqid, 0, SA_MODE_TUNNEL);
 }
 
 static void
@@ -724,6 +751,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_added_sa_is_found_by_workers_and_by_identity),
 		cmocka_unit_test(a_deleted_sa_is_not_found_any_more),
+		cmocka_unit_test(equal_spis_of_ah_and_esp_are_two_sas),
 		cmocka_unit_test(a_miss_says_why),
 		cmocka_unit_test(sas_with_equal_spis_are_told_apart),
 		cmocka_unit_test(an_identity_exists_once),

@@ -95,9 +95,9 @@ assert_untouched(struct env *e, const struct sa_params *p, uint64_t bytes)
 	union ip_addr dst = p->id.dst, src = p->src;
 	enum sad_miss miss;
 
-	assert_null(sad_lookup(e->sad, p->id.spi, &dst, FAMILY_V4, false, &miss));
-	assert_null(
-		sad_find_outbound(e->sad, &src, &dst, FAMILY_V4, 0, p->reqid, 0, SA_MODE_TUNNEL));
+	assert_null(sad_lookup(e->sad, p->id.spi, &dst, FAMILY_V4, IPPROTO_ESP, &miss));
+	assert_null(sad_find_outbound(e->sad, &src, &dst, FAMILY_V4, IPPROTO_ESP, 0, p->reqid, 0,
+				      SA_MODE_TUNNEL));
 	assert_int_equal(sad_bytes(e->sad), bytes);
 }
 

@@ -206,7 +206,7 @@ test_what_cannot_be_is_refused_with_a_reason(void **state)
 	p = ok, p.id.sel.src_len = 33, refused(f, p);
 	p = ok, p.id.sel.family = 0, refused(f, p);
 	p = ok, p.id.sel.family = p.id.sel.src_len = 0, p.id.sel.proto = 17, refused(f, p);
-	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_AH, refused(f, p);
+	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_COMP, refused(f, p);
 	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_ESP, p.tmpl.mode = 4, refused(f, p);
 	p = ok, p.action = SPD_PROTECT, p.tmpl.proto = IPPROTO_ESP, p.tmpl.mode = SA_MODE_TUNNEL;
 	refused(f, p);
@@ -381,7 +381,8 @@ test_without_memory_nothing_changes(void **state)
 static void
 test_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void **state)
 {
-	const struct sa sa = {.spi = 7,
+	const struct sa sa = {.proto = IPPROTO_ESP,
+			      .spi = 7,
 			      .reqid = 3,
 			      .if_id = 9,
 			      .mode = SA_MODE_TUNNEL,
@@ -404,6 +405,7 @@ test_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void **state)
 	p = ok, p.params.action = SPD_DISCARD, assert_false(spd_allows(&p, &sa));
 	p = ok, p.params.id.if_id = 0, assert_false(spd_allows(&p, &sa));
 	p = ok, p.params.tmpl.mode = SA_MODE_TRANSPORT, assert_false(spd_allows(&p, &sa));
+	p = ok, p.params.tmpl.proto = IPPROTO_AH, assert_false(spd_allows(&p, &sa));
 	p = ok, p.params.tmpl.family = FAMILY_V6, assert_false(spd_allows(&p, &sa));
 	p = ok, p.params.tmpl.src.v4 = 3, assert_false(spd_allows(&p, &sa));
 	p = ok, p.params.tmpl.dst.v4 = 3, assert_false(spd_allows(&p, &sa));

@@ -51,7 +51,8 @@ sa_new(struct fixture *f, unsigned int n, rte_be32_t spi, uint32_t reqid, rte_be
 	struct sa_control *c = &f->control[n];
 
 	c->sa = &f->sas[n];
-	c->params.id = (struct sa_id){.dst = {.v4 = dst}, .spi = spi, .family = FAMILY_V4};
+	c->params.id = (struct sa_id){
+		.dst = {.v4 = dst}, .spi = spi, .family = FAMILY_V4, .proto = IPPROTO_ESP};
 	c->params.reqid = reqid;
 	c->params.mode = SA_MODE_TUNNEL;
 	return c;
@@ -226,7 +227,7 @@ test_every_order_ends_at_the_sa_that_a_fresh_search_finds(void **state)
 
 			assert_ptr_equal(q->sa,
 					 sad_find_outbound(&f->sad, &t->src, &t->dst, t->family,
-							   t->spi, t->reqid, 0, t->mode));
+							   t->proto, t->spi, t->reqid, 0, t->mode));
 		}
 	}
 }
