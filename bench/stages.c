@@ -133,19 +133,19 @@ TIMED(void, crypto_seal, (struct crypto_ctx * ctx, struct crypto_op *ops, unsign
 TIMED(void, crypto_open, (struct crypto_ctx * ctx, struct crypto_op *ops, unsigned int n),
       (ctx, ops, n))
 
-unsigned int __real_rx(struct worker *w, const struct port *port, struct burst *b);
-unsigned int __wrap_rx(struct worker *w, const struct port *port, struct burst *b);
+unsigned int __real_rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b);
+unsigned int __wrap_rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b);
 
 unsigned int
-__wrap_rx(struct worker *w, const struct port *port, struct burst *b)
+__wrap_rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b)
 {
 	enum stage before;
 	unsigned int n;
 
 	if (likely(!timing))
-		return __real_rx(w, port, b);
+		return __real_rx(w, port, queue, b);
 	before = change(STAGE_rx);
-	n = __real_rx(w, port, b);
+	n = __real_rx(w, port, queue, b);
 	change(before);
 	return n;
 }

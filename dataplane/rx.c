@@ -104,14 +104,14 @@ spread(struct worker *w, const struct port *port, struct rte_mbuf *m)
 }
 
 unsigned int
-rx(struct worker *w, const struct port *port, struct burst *b)
+rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b)
 {
 	struct rte_mbuf *frames[BURST_MAX];
 	unsigned int n;
 
-	if (w->id >= port->rx_queues)
+	if (queue >= port->rx_queues)
 		return 0;
-	n = rte_eth_rx_burst(port->ethdev, (uint16_t)w->id, frames, BURST_MAX);
+	n = rte_eth_rx_burst(port->ethdev, queue, frames, BURST_MAX);
 	for (unsigned int i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(frames[i], const void *));
 	w->count.received += n;

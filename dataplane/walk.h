@@ -54,8 +54,8 @@ void tx_flush(struct worker *w);
 struct port;
 
 /*
- * Takes the frames of a port's queue into `b` (empty): each in a buffer of its own, its struct
- * packet begun, counted as received. Frames that another worker shall carry are handed over.
- * Returns how many the queue gave.
+ * Takes the frames of a port's queue, if it has one of that number, into `b` (empty): each in a
+ * buffer of its own, its struct packet begun, counted as received. Frames that another worker shall
+ * carry are handed over. Returns how many the queue gave.
  */
-unsigned int rx(struct worker *w, const struct port *port, struct burst *b);
+unsigned int rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b);

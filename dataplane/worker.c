@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The workers' loop. A worker polls its queues and its inbox; when nothing came for a while
- * (adaptive polling) it sleeps, longer and longer, and is offline for reclamation meanwhile.
+ * (adaptive polling, idle.h) it sleeps, and is offline for reclamation meanwhile.
  */
 #include "worker.h"
 
@@ -15,12 +15,10 @@
 #include <rte_random.h>
 
 #include "icmp.h"
+#include "idle.h"
 #include "walk.h"
 
-#define IDLE_POLLS       2048 /* empty polls before the first sleep */
-#define SLEEP_MIN_NS     20000
-#define SLEEP_MAX_NS     750000 /* and what the scheduler adds: back within a millisecond */
-#define ACQUIRE_RATE     100    /* requests for SAs of one worker in a second */
+#define ACQUIRE_RATE     100 /* requests for SAs of one worker in a second */
 #define ACQUIRE_BURST    50
 #define CLOCK_PER_SECOND 64 /* readings of the wall clock */
 
@@ -53,28 +51,46 @@ count_inbox(struct worker *w, const struct burst *b)
 	}
 }
 
-unsigned int
-worker_poll(struct worker *w)
+/* The inbox comes first: what is in it came before what the queues hold. */
+static unsigned int
+poll_inbox(struct worker *w)
 {
 	struct burst b;
-	unsigned int n, total = 0;
+	unsigned int n;
+
+	b.n = (uint16_t)rte_ring_sc_dequeue_burst(w->inbox, (void **)b.m, BURST_MAX, NULL);
+	if (b.n == 0)
+		return 0;
+	n = b.n;
+	count_inbox(w, &b);
+	walk_resume(w, &b);
+	return n;
+}
+
+unsigned int
+worker_poll_queues(struct worker *w, unsigned int queue)
+{
+	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < w->dp->ports_count; i++) {
+		struct burst b;
+
 		b.n = 0;
-		total += rx(w, &w->dp->ports[i], &b);
+		n += rx(w, &w->dp->ports[i], (uint16_t)queue, &b);
 		if (b.n > 0)
 			walk(w, &b);
 	}
-	n = rte_ring_sc_dequeue_burst(w->inbox, (void **)b.m, BURST_MAX, NULL);
-	if (n > 0) {
-		b.n = (uint16_t)n;
-		count_inbox(w, &b);
-		walk_resume(w, &b);
-	}
-	total += n;
-	if (total > 0)
+	return n;
+}
+
+unsigned int
+worker_poll(struct worker *w)
+{
+	unsigned int n = poll_inbox(w) + worker_poll_queues(w, w->id);
+
+	if (n > 0)
 		tx_flush(w);
-	return total;
+	return n + idle_watch(w);
 }
 
 static void
@@ -90,19 +106,6 @@ account(struct worker *w, bool busy)
 		w->count.idle_cycles += tsc - w->tsc;
 	}
 	w->tsc = tsc;
-}
-
-static void
-sleep_idle(struct worker *w, struct rte_rcu_qsbr *qsbr)
-{
-	uint32_t doublings = RTE_MIN(w->idle_polls - IDLE_POLLS, 8u);
-	struct timespec ts = {.tv_nsec = RTE_MIN(SLEEP_MIN_NS << doublings, SLEEP_MAX_NS)};
-
-	rte_rcu_qsbr_thread_offline(qsbr, w->id);
-	nanosleep(&ts, NULL);
-	rte_rcu_qsbr_thread_online(qsbr, w->id);
-	w->count.sleeps++;
-	w->tsc = rte_rdtsc();
 }
 
 static int
@@ -123,9 +126,8 @@ worker_main(void *arg)
 		n = worker_poll(w);
 		rte_rcu_qsbr_quiescent(qsbr, w->id);
 		account(w, n > 0);
-		w->idle_polls = n > 0 ? 0 : w->idle_polls + 1;
-		if (adaptive && w->idle_polls > IDLE_POLLS)
-			sleep_idle(w, qsbr);
+		if (adaptive)
+			idle_turn(w, n);
 	}
 	rte_rcu_qsbr_thread_offline(qsbr, w->id);
 	return 0;

@@ -49,6 +49,7 @@ struct worker {
 	uint64_t tsc;           /* rte_rdtsc(), read once a poll */
 	uint64_t clock_due;     /* TSC at which `now` is read again */
 	uint32_t idle_polls;    /* in succession */
+	_Atomic uint32_t idle;  /* enum idle_state: who polls the queues */
 	uint32_t ipv4_id;       /* next value of this worker's block */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
@@ -75,6 +76,9 @@ void worker_free(struct worker *w); /* and what its inbox holds */
 
 /* One turn: a burst from each queue and one from the inbox. Returns how many packets came. */
 unsigned int worker_poll(struct worker *w);
+
+/* Carries a burst from the queue of that number of each port; its owner, or the watch (idle.h). */
+unsigned int worker_poll_queues(struct worker *w, unsigned int queue);
 
 /*
  * Starts a worker for each configured core: worker i on EAL's i-th worker lcore. All or nothing.

@@ -23,8 +23,8 @@ static const struct rte_ether_addr peer_mac = {{0x02, 0, 0, 0, 0, 0x42}};
 void
 engine_eal(void)
 {
-	char *args[] = {"test", "--no-huge",      "--no-shconf",   "--no-pci",         "-m",
-			"96",   "--no-telemetry", "--log-level=4", "--lcores=0@(0-63)"};
+	char *args[] = {"test", "--no-huge",      "--no-shconf",   "--no-pci", "-m",
+			"96",   "--no-telemetry", "--log-level=4", NULL};
 	int n = RTE_DIM(args) - 1;
 
 	assert_true(rte_eal_init(n, args) >= 0);
