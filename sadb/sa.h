@@ -59,7 +59,6 @@ struct sa {
 	uint8_t family;        /* of the outer header */
 	uint8_t outer_len;     /* bytes of outer[] in use: IP, UDP if any, ESP header */
 	uint16_t flags;        /* SA_* */
-	uint16_t mtu_overhead; /* most bytes that ESP adds to a packet */
 	uint32_t reqid;
 	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
 

@@ -142,8 +142,6 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->proto = p->id.proto;
 	sa->carrier = (p->flags & SA_ENCAP_UDP) != 0 ? IPPROTO_UDP : p->id.proto;
 	write_outer(sa, p);
-	/* Pad length and next header, and what padding they can draw. */
-	sa->mtu_overhead = sa->outer_len + suite->iv_len + suite->align + 1 + suite->icv_len;
 	sa->seq_limit = state->seq_limit;
 	atomic_init(&sa->seq, state->out_seq);
 	atomic_init(&sa->state, SA_VALID);

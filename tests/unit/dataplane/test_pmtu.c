@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The MTU of a tunnel: to the byte, for every suite, and what becomes of packets beyond it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dataplane/esp.h"
+#include "dataplane/ip_parse.h"
+#include "dataplane/room.h"
+#include "dataplane/walk.h"
+#include "engine.h"
+#include "frame.h"
+
+#define SPI       0x1001
+#define INNER_MAX 1600
+
+static struct engine e;
+
+static int
+setup(void **state)
+{
+	engine_start(&e, 1);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	engine_stop(&e);
+	return 0;
+}
+
+static union ip_addr
+wan_address(uint8_t family, bool self)
+{
+	union ip_addr a = {0};
+
+	if (family == FAMILY_V4)
+		return ip_addr_v4(rte_cpu_to_be_32(self ? WAN_SELF : WAN_PEER));
+	put_address6(a.bytes, 0x99, self ? 1 : 2);
+	return a;
+}
+
+struct tunnel {
+	uint8_t suite, outer; /* number and family */
+	uint16_t flags;
+};
+
+static struct sa *
+add_sa(const struct tunnel *t)
+{
+	static uint8_t fresh; /* the SAD remembers keys */
+	struct sa_params p = {
+		.id = {.dst = wan_address(t->outer, false),
+		       .spi = RTE_BE32(SPI),
+		       .family = t->outer,
+		       .proto = IPPROTO_ESP},
+		.src = wan_address(t->outer, true),
+		.mode = SA_MODE_TUNNEL,
+		.flags = t->flags,
+		.reqid = 7,
+		.limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},
+		.suite = t->suite,
+		.encap_sport = RTE_BE16(4500),
+		.encap_dport = RTE_BE16(4500),
+	};
+	struct reason why = {""};
+
+	p.key[0] = p.auth_key[0] = ++fresh;
+	p.key[1] = t->suite;
+	if (sad_add(e.dp->sad, &p, &why) != 0)
+		fail_msg("%s: %s", crypto_suites[t->suite].name, why.text);
+	return sad_find(e.dp->sad, &p.id)->sa;
+}
+
+/* A packet of that length on its way into the SA. */
+static struct rte_mbuf *
+clear_packet(struct sa *sa, uint16_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(e.dp->pool);
+	uint8_t *at = (uint8_t *)rte_pktmbuf_append(m, len);
+
+	put_ipv4(at, LAN_HOST, FAR_HOST, IPPROTO_UDP, len - 20u);
+	*packet(m) = (struct packet){.in = LAN, .out = WAN, .family = FAMILY_V4, .sa = sa};
+	return m;
+}
+
+/* How long packets of 28 bytes to INNER_MAX are on the wire, by the stages that make them so. */
+static void
+measure(struct sa *sa, uint32_t wire[INNER_MAX + 1])
+{
+	struct worker *w = e.dp->workers[0];
+
+	for (uint16_t len = 28; len <= INNER_MAX; len++) {
+		struct burst b = {1, {clear_packet(sa, len)}};
+
+		seq_reserve(w, &b);
+		esp_encap(w, &b);
+		assert_int_equal(b.n, 1);
+		wire[len] = rte_pktmbuf_pkt_len(b.m[0]);
+		rte_pktmbuf_free(b.m[0]);
+	}
+}
+
+static void
+the_inner_mtu_is_exact_for_every_suite(void **state)
+{
+	static uint32_t wire[INNER_MAX + 1];
+
+	for (unsigned int i = 0; i < crypto_suites_count * 4; i++) {
+		struct tunnel t = {.suite = (uint8_t)(i / 4),
+				   .outer = (i & 1) != 0 ? FAMILY_V6 : FAMILY_V4,
+				   .flags = (i & 2) != 0 ? SA_ENCAP_UDP : 0};
+		struct sa *sa = add_sa(&t);
+
+		measure(sa, wire);
+		for (uint32_t mtu = wire[28]; mtu < wire[INNER_MAX]; mtu++) {
+			uint32_t inner = esp_inner_mtu(sa, mtu);
+
+			assert_in_range(inner, 28, INNER_MAX - 1);
+			assert_true(wire[inner] <= mtu);
+			assert_true(wire[inner + 1] > mtu);
+		}
+		sad_flush(e.dp->sad, 0);
+		reclaim_poll(e.dp->reclaim);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_inner_mtu_is_exact_for_every_suite, setup,
+						teardown),
+	};
+
+	engine_eal();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
