@@ -88,7 +88,7 @@ parse_frame(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t *
 	count_frame(w, p, m);
 	iface = &w->dp->ifaces[p->in];
 	p->vrf = iface->vrf;
-	p->if_id = iface->if_id;
+	p->tenant = iface->tenant;
 	if (rte_is_multicast_ether_addr(&eth->dst_addr))
 		p->flags |= PACKET_L2_GROUP;
 	else if ((p->flags & PACKET_FROM_HOST) == 0 &&

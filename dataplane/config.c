@@ -150,12 +150,16 @@ default_port(struct config_port *port)
 
 	port->mtu = port->mtu ? port->mtu : 1500;
 	default_number(&port->table, 254);
+	default_number(&port->tenant_in, port->tenant);
+	default_number(&port->mark_in, port->mark);
 	for (i = 0; i < port->vlans_count; i++) {
 		struct config_vlan *vlan = &port->vlans[i];
 
 		ok &= default_text(&vlan->host_interface, vlan->name);
 		vlan->mtu = vlan->mtu ? vlan->mtu : port->mtu;
 		default_number(&vlan->table, 254);
+		default_number(&vlan->tenant_in, vlan->tenant);
+		default_number(&vlan->mark_in, vlan->mark);
 	}
 	return ok;
 }

@@ -29,10 +29,12 @@ struct config_vlan {
 	char *name;
 	uint16_t id; /* 802.1Q, 1 to 4094 */
 	enum config_side side;
-	uint16_t mtu;         /* of IP packets; default the port's */
-	char *host_interface; /* name of the TAP; default the name */
-	uint32_t tenant;      /* if_id, 0 none */
-	uint32_t table;       /* kernel routing table, default 254 (main) */
+	uint16_t mtu;                /* of IP packets; default the port's */
+	char *host_interface;        /* name of the TAP; default the name */
+	uint32_t tenant;             /* if_id, 0 none */
+	uint32_t mark;               /* likewise */
+	uint32_t tenant_in, mark_in; /* of decrypted packets; default the same */
+	uint32_t table;              /* kernel routing table, default 254 (main) */
 };
 
 struct config_port {
@@ -41,7 +43,7 @@ struct config_port {
 	enum config_side side;
 	uint16_t mtu; /* default 1500 */
 	char *host_interface;
-	uint32_t tenant, table;
+	uint32_t tenant, mark, tenant_in, mark_in, table;
 	struct config_vlan *vlans;
 	unsigned int vlans_count;
 };

@@ -36,12 +36,15 @@ static const struct range {
 } ranges[] = {
 	{"cores", 0, 65535},
 	{"id", 1, 4094},
+	{"mark", 0, UINT32_MAX},
+	{"mark_in", 0, UINT32_MAX},
 	{"max_policies", 1, 1u << 24},
 	{"max_sas", 1, 1u << 24},
 	{"mtu", 576, 9216},
 	{"replay_window", REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX},
 	{"table", 1, UINT32_MAX},
 	{"tenant", 0, UINT32_MAX},
+	{"tenant_in", 0, UINT32_MAX},
 };
 
 #define TEXT(flags, type, member)                                                                  \
@@ -76,6 +79,9 @@ static const cyaml_schema_field_t vlan_fields[] = {
 	NUMBER(OPTIONAL, struct config_vlan, mtu),
 	TEXT(OPTIONAL, struct config_vlan, host_interface),
 	NUMBER(OPTIONAL, struct config_vlan, tenant),
+	NUMBER(OPTIONAL, struct config_vlan, tenant_in),
+	NUMBER(OPTIONAL, struct config_vlan, mark),
+	NUMBER(OPTIONAL, struct config_vlan, mark_in),
 	NUMBER(OPTIONAL, struct config_vlan, table),
 	CYAML_FIELD_END,
 };
@@ -91,6 +97,9 @@ static const cyaml_schema_field_t port_fields[] = {
 	NUMBER(OPTIONAL, struct config_port, mtu),
 	TEXT(OPTIONAL, struct config_port, host_interface),
 	NUMBER(OPTIONAL, struct config_port, tenant),
+	NUMBER(OPTIONAL, struct config_port, tenant_in),
+	NUMBER(OPTIONAL, struct config_port, mark),
+	NUMBER(OPTIONAL, struct config_port, mark_in),
 	NUMBER(OPTIONAL, struct config_port, table),
 	LIST(OPTIONAL, struct config_port, vlans, vlan_schema, IFACES_MAX),
 	CYAML_FIELD_END,

@@ -289,15 +289,23 @@ tos_decap(uint8_t outer, void *inner, uint8_t family, uint16_t flags)
 	return true;
 }
 
-/* The routing table of the SA's tenant, the outer packet's for none. False: no such tenant. */
+/*
+ * The tenant's routing table, and as whose the packet leaves should it leave again: the outer
+ * packet's table, and nobody's, for an SA of nobody in particular. False: no such tenant.
+ */
 static bool
-inner_vrf(const struct dataplane *dp, const struct sa *sa, uint16_t *vrf)
+enter_tenant(const struct dataplane *dp, const struct sa *sa, struct packet *p)
 {
-	if (sa->if_id == 0)
+	/* Relaxed: a mark that changes under the feet of a packet is either. */
+	uint64_t tenant = atomic_load_explicit(&sa->tenant, memory_order_relaxed);
+
+	p->tenant = 0;
+	if (tenant == 0)
 		return true;
 	for (unsigned int i = 0; i < dp->ifaces_count; i++) {
-		if (dp->ifaces[i].if_id == sa->if_id) {
-			*vrf = dp->ifaces[i].vrf;
+		if (dp->ifaces[i].tenant_in == tenant) {
+			p->vrf = dp->ifaces[i].vrf;
+			p->tenant = dp->ifaces[i].tenant;
 			return true;
 		}
 	}
@@ -324,10 +332,7 @@ decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_
 		return DROP_INNER;
 	if (!tos_decap(outer_tos, rte_pktmbuf_mtod(m, void *), family, sa->flags))
 		return DROP_ECN;
-	if (!inner_vrf(w->dp, sa, &p->vrf))
-		return DROP_TENANT;
-	p->if_id = sa->if_id;
-	return DROP_COUNT;
+	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
 /* RFC 4303 section 3.4.4.1, once the integrity is known. */

@@ -169,7 +169,7 @@ write_error(struct worker *w, struct rte_mbuf *e, const struct rte_mbuf *m, enum
 		.family = p->family,
 		.proto = p->family == FAMILY_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
 		.l4_off = (uint16_t)ip_len,
-		.if_id = p->if_id,
+		.tenant = p->tenant,
 		.flow_hash = p->flow_hash,
 		.vrf = p->vrf,
 	};

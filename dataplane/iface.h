@@ -21,14 +21,15 @@
 
 struct iface {
 	char name[32];
-	uint16_t number; /* its index in dataplane.ifaces */
-	uint16_t port;   /* index in dataplane.ports */
-	uint16_t vlan;   /* 802.1Q id, 0 untagged */
-	uint16_t mtu;    /* of IP packets */
-	uint8_t side;    /* enum config_side */
-	uint32_t if_id;  /* tenant */
-	uint32_t table;  /* kernel routing table */
-	uint16_t vrf;    /* the FIB's number for that table */
+	uint16_t number;    /* its index in dataplane.ifaces */
+	uint16_t port;      /* index in dataplane.ports */
+	uint16_t vlan;      /* 802.1Q id, 0 untagged */
+	uint16_t mtu;       /* of IP packets */
+	uint8_t side;       /* enum config_side */
+	uint64_t tenant;    /* sadb/tenant.h: what policies and SAs its packets leave by, */
+	uint64_t tenant_in; /* and those of decrypted packets that are routed in its table */
+	uint32_t table;     /* kernel routing table */
+	uint16_t vrf;       /* the FIB's number for that table */
 	struct rte_ether_addr mac;
 	_Atomic bool up; /* the host interface is up and the port has carrier: the rtnl follower */
 	/* The source of our ICMP errors: the first address of each family, any while none. */

@@ -53,10 +53,11 @@ struct packet {
 	uint16_t l4_off;    /* from the IP header; behind IPv6 extension headers */
 	uint8_t resume;     /* enum resume */
 	uint8_t fragment;   /* 0 whole, 1 first fragment, 2 later fragment */
-	uint32_t if_id;     /* tenant */
 	uint32_t flow_hash; /* of addresses, protocol and ports */
+	uint64_t tenant;    /* sadb/tenant.h; of a decrypted packet, to leave with */
 	uint16_t l2_len;    /* bytes of L2 header in front of the IP header, as received */
 	uint16_t vrf;       /* the FIB's number of the table to route in */
+	uint32_t reserved32;
 	union {
 		struct {              /* valid within one poll */
 			uint64_t seq; /* of the SA, all 64 bits */
@@ -70,7 +71,6 @@ struct packet {
 	};
 	uint8_t spi_lead; /* of what comes protected: bytes from l4_off to the SPI */
 	uint8_t spare[7];
-	uint64_t reserved;
 };
 
 static_assert(sizeof(struct packet) == 64, "one line");

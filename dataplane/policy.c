@@ -42,7 +42,9 @@ decrypted_allowed(struct worker *w, const struct packet *p, enum spd_dir dir,
 
 	if (p->sa->narrow && !selector_match(&p->sa->control->params.sel, flow))
 		return false;
-	policy = spd_lookup(w->dp->spd, p->if_id, dir, flow);
+	/* Relaxed: a mark that changes under the feet of a packet is either. */
+	policy = spd_lookup(w->dp->spd, atomic_load_explicit(&p->sa->tenant, memory_order_relaxed),
+			    dir, flow);
 	/* A later fragment on an SA with ports: RFC 4301 section 7.3. */
 	if (policy == NULL || !spd_allows(policy, p->sa) ||
 	    selector_blind(&policy->params.id.sel, flow))
@@ -59,7 +61,7 @@ clear_allowed(struct worker *w, const struct packet *p, enum spd_dir dir, const 
 
 	if ((p->flags & PACKET_LOCAL) != 0 && is_ike(flow, flow->dport))
 		return true;
-	policy = spd_lookup(w->dp->spd, p->if_id, dir, flow);
+	policy = spd_lookup(w->dp->spd, p->tenant, dir, flow);
 	if (policy == NULL)
 		return w->dp->config->spd.no_match == NO_MATCH_BYPASS;
 	policy_touch(w, policy);
@@ -179,7 +181,7 @@ outbound_verdict(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
 	packet_flow(m, &flow);
 	if (is_own_ike(w, p, &flow))
 		return VERDICT_BYPASS;
-	policy = spd_lookup(w->dp->spd, p->if_id, SPD_OUT, &flow);
+	policy = spd_lookup(w->dp->spd, p->tenant, SPD_OUT, &flow);
 	if (policy != NULL) {
 		policy_touch(w, policy);
 		if (policy->params.action == SPD_PROTECT)

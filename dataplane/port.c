@@ -336,7 +336,8 @@ add_iface(struct dataplane *dp, struct port *port, const struct config_vlan *c, 
 	iface->vlan = c->id;
 	iface->mtu = c->mtu;
 	iface->side = (uint8_t)c->side;
-	iface->if_id = c->tenant;
+	iface->tenant = tenant_make(c->tenant, c->mark);
+	iface->tenant_in = tenant_make(c->tenant_in, c->mark_in);
 	iface->table = c->table;
 	iface->vrf = (uint16_t)vrf;
 	iface->mac = port->mac;
@@ -354,6 +355,9 @@ add_ifaces(struct dataplane *dp, struct port *port, struct reason *why)
 		.mtu = config->mtu,
 		.host_interface = config->host_interface,
 		.tenant = config->tenant,
+		.tenant_in = config->tenant_in,
+		.mark = config->mark,
+		.mark_in = config->mark_in,
 		.table = config->table,
 	};
 	int number = add_iface(dp, port, &untagged, why);

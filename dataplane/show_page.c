@@ -292,6 +292,7 @@ sa_identity(json_t *o, const struct sa_control *c)
 	put_text(o, "direction", sa_direction(p->flags));
 	put_number(o, "reqid", p->reqid);
 	put_number(o, "if_id", p->if_id);
+	put_number(o, "mark", p->id.mark);
 	snprintf(encap, sizeof(encap), "udp %u %u", rte_be_to_cpu_16(p->encap_sport),
 		 rte_be_to_cpu_16(p->encap_dport));
 	put_text(o, "encap", p->encap_type ? encap : NULL);
@@ -397,6 +398,7 @@ policy_next(const struct show_source *s, union show_cursor *cursor)
 	put_text(o, "action", actions[p->params.action]);
 	policy_selector(o, &p->params.id.sel);
 	put_number(o, "if_id", p->params.id.if_id);
+	put_number(o, "mark", p->params.id.mark);
 	put_number(o, "index", p->index);
 	json_object_set_new(o, "template",
 			    p->params.action == SPD_PROTECT ? policy_template(&p->params.tmpl)
@@ -450,7 +452,8 @@ port_next(const struct show_source *s, union show_cursor *cursor)
 	put_number(o, "mtu", iface->mtu);
 	put_text(o, "host_interface", iface->host_name);
 	put_number(o, "table", iface->table);
-	put_number(o, "tenant", iface->if_id);
+	put_number(o, "tenant", tenant_if_id(iface->tenant));
+	put_number(o, "mark", tenant_mark(iface->tenant));
 	put_number(o, "rx_packets", sum.iface[iface->number].rx_packets);
 	put_number(o, "rx_bytes", sum.iface[iface->number].rx_bytes);
 	put_number(o, "tx_packets", sum.iface[iface->number].tx_packets);

@@ -51,7 +51,7 @@ greet(struct exchange *x)
 static int
 no_such_sa(struct exchange *x)
 {
-	return reason_set(&x->why, ESRCH, "no SA has this destination, SPI and protocol");
+	return reason_set(&x->why, ESRCH, "no SA has this destination, SPI, protocol and mark");
 }
 
 static bool
@@ -218,7 +218,7 @@ find_policy(struct exchange *x)
 		reason_set(&x->why, ENOENT,
 			   x->req.policy_id.index
 				   ? "no policy has this index"
-				   : "no policy has this selector, direction and if_id");
+				   : "no policy has this selector, direction, if_id and mark");
 	return policy;
 }
 

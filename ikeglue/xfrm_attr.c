@@ -128,3 +128,18 @@ xfrm_spd_attrs_parse(const uint8_t *data, size_t len, struct xfrm_attrs *attrs, 
 	return attrs_parse(spd_rules, SPD_ATTRS, data, len,
 			   ATTR(XFRMA_SPD_IPV4_HTHRESH) | ATTR(XFRMA_SPD_IPV6_HTHRESH), attrs, why);
 }
+
+int
+xfrm_attr_mark(const struct xfrm_attrs *attrs, uint32_t *mark, struct reason *why)
+{
+	struct xfrm_mark x = {0, 0};
+
+	xfrm_attr_get(attrs, XFRMA_MARK, &x);
+	*mark = x.v;
+	if ((x.v == 0) != (x.m == 0) || (x.m != 0 && x.m != UINT32_MAX))
+		return reason_set(why, EOPNOTSUPP,
+				  "mark 0x%x/0x%x is not supported: expected the mask 0xffffffff "
+				  "and a mark that is not 0",
+				  x.v, x.m);
+	return 0;
+}

@@ -29,6 +29,12 @@ int xfrm_attrs_parse(const uint8_t *data, size_t len, uint64_t accepted, struct 
 int xfrm_spd_attrs_parse(const uint8_t *data, size_t len, struct xfrm_attrs *attrs,
 			 struct reason *why);
 
+/*
+ * XFRMA_MARK, 0 where there is none: a mark counts whole here, or not at all. -EOPNOTSUPP with the
+ * reason for any other mask.
+ */
+int xfrm_attr_mark(const struct xfrm_attrs *attrs, uint32_t *mark, struct reason *why);
+
 /* Copies a fixed-size attribute to *to. False where it is absent. */
 #define xfrm_attr_get(attrs, name, to)                                                             \
 	((attrs)->data[name] ? (memcpy(to, (attrs)->data[name], sizeof(*(to))), true) : false)

@@ -259,23 +259,6 @@ decode_thresholds(const struct body *b, struct xfrm_request *req, struct reason 
 	return 0;
 }
 
-/*
- * Packets have no mark here. A mark that were not compared would let a policy or an SA serve
- * packets that it was not made for; one that were not set, packets miss the rules made for them.
- */
-static int
-refuse_marks(const struct xfrm_attrs *attrs, struct reason *why)
-{
-	struct xfrm_mark mark = {0, 0};
-	uint32_t set = 0;
-
-	xfrm_attr_get(attrs, XFRMA_MARK, &mark);
-	xfrm_attr_get(attrs, XFRMA_SET_MARK, &set);
-	if (mark.v | mark.m | set)
-		return reason_set(why, EOPNOTSUPP, "marks are not supported: use if_id");
-	return 0;
-}
-
 struct message {
 	const char *name;
 	int (*decode)(const struct body *b, struct xfrm_request *req, struct reason *why);
@@ -398,8 +381,6 @@ xfrm_decode(const struct nlmsghdr *msg, size_t len, struct xfrm_request *req, st
 	b.rest_len = len - sizeof(*msg) - fixed;
 	if (m->decode != decode_thresholds) {
 		rc = xfrm_attrs_parse(b.rest, b.rest_len, m->attrs, &b.attrs, why);
-		if (rc == 0)
-			rc = refuse_marks(&b.attrs, why);
 		if (rc < 0)
 			return rc;
 	}

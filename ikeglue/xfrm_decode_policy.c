@@ -34,6 +34,9 @@ decode_identity(const struct xfrm_selector *sel, uint8_t dir, bool by_index,
 		return rc;
 	id->dir = dir;
 	xfrm_attr_get(attrs, XFRMA_IF_ID, &id->if_id);
+	rc = xfrm_attr_mark(attrs, &id->mark, why);
+	if (rc < 0)
+		return rc;
 	if (by_index)
 		return 0;
 	rc = xfrm_decode_selector(sel, 0, &id->sel, why);

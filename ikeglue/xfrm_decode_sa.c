@@ -30,7 +30,7 @@ xfrm_decode_sa_id(const struct xfrm_usersa_id *x, const struct xfrm_attrs *attrs
 	id->dst = xfrm_decode_address(&x->daddr, id->family);
 	id->spi = x->spi;
 	id->proto = x->proto;
-	return 0;
+	return xfrm_attr_mark(attrs, &id->mark, why);
 }
 
 static const struct {
@@ -194,7 +194,14 @@ xfrm_decode_larval(const struct xfrm_usersa_info *info, const struct xfrm_attrs 
 static int
 decode_extras(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
 {
-	uint32_t value;
+	uint32_t value, mask = UINT32_MAX;
+
+	xfrm_attr_get(attrs, XFRMA_SET_MARK, &p->set_mark);
+	xfrm_attr_get(attrs, XFRMA_SET_MARK_MASK, &mask);
+	if (p->set_mark != 0 && mask != UINT32_MAX)
+		return reason_set(why, EOPNOTSUPP,
+				  "XFRMA_SET_MARK_MASK 0x%x is not supported, only 0xffffffff",
+				  mask);
 
 	if (xfrm_attr_get(attrs, XFRMA_TFCPAD, &value) && value != 0)
 		return reason_set(why, EOPNOTSUPP, "XFRMA_TFCPAD is not supported, only 0");

@@ -49,7 +49,7 @@ put_attributes(struct xfrm_buf *buf, const struct spd_params *p)
 
 	put_template(buf, p);
 	xfrm_attr_put(buf, XFRMA_POLICY_TYPE, &type, sizeof(type));
-	xfrm_put_tenant(buf, p->id.if_id);
+	xfrm_put_tenant(buf, p->id.if_id, p->id.mark);
 }
 
 bool

@@ -149,19 +149,24 @@ static void
 put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 {
 	const struct sa_params *p = sa->params;
+	const uint32_t whole_mark = UINT32_MAX;
 	const struct xfrm_encap_tmpl encap = {
 		.encap_type = p->encap_type,
 		.encap_sport = p->encap_sport,
 		.encap_dport = p->encap_dport,
 	};
 
-	xfrm_put_tenant(buf, p->if_id);
+	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
 	if (p->xfrm_extra_flags)
 		xfrm_attr_put(buf, XFRMA_SA_EXTRA_FLAGS, &p->xfrm_extra_flags,
 			      sizeof(p->xfrm_extra_flags));
 	if (sa->larval)
 		return;
+	if (p->set_mark) {
+		xfrm_attr_put(buf, XFRMA_SET_MARK, &p->set_mark, sizeof(p->set_mark));
+		xfrm_attr_put(buf, XFRMA_SET_MARK_MASK, &whole_mark, sizeof(whole_mark));
+	}
 	if (sa->usage.last_used)
 		xfrm_attr_put(buf, XFRMA_LASTUSED, &sa->usage.last_used,
 			      sizeof(sa->usage.last_used));
@@ -191,7 +196,7 @@ xfrm_encode_expire(struct xfrm_buf *buf, const struct xfrm_head *head, const str
 
 	write_usersa(&x.state, sa);
 	xfrm_begin(buf, head, &x, sizeof(x));
-	xfrm_put_tenant(buf, p->if_id);
+	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
 	return xfrm_end(buf);
 }
@@ -243,7 +248,7 @@ xfrm_encode_ae(struct xfrm_buf *buf, const struct xfrm_head *head, const struct 
 	xfrm_begin(buf, head, &x, sizeof(x));
 	put_replay(buf, sa);
 	xfrm_attr_put(buf, XFRMA_LTIME_VAL, &cur, sizeof(cur));
-	xfrm_put_tenant(buf, p->if_id);
+	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
 	return xfrm_end(buf);
 }

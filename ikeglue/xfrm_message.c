@@ -114,8 +114,12 @@ xfrm_write_limits(struct xfrm_lifetime_cfg *to, const struct sa_limits *from)
 }
 
 void
-xfrm_put_tenant(struct xfrm_buf *buf, uint32_t if_id)
+xfrm_put_tenant(struct xfrm_buf *buf, uint32_t if_id, uint32_t mark)
 {
+	const struct xfrm_mark x = {.v = mark, .m = UINT32_MAX};
+
+	if (mark)
+		xfrm_attr_put(buf, XFRMA_MARK, &x, sizeof(x));
 	if (if_id)
 		xfrm_attr_put(buf, XFRMA_IF_ID, &if_id, sizeof(if_id));
 }

@@ -21,5 +21,5 @@ void xfrm_write_selector(struct xfrm_selector *to, const struct selector *from);
 void xfrm_write_limits(struct xfrm_lifetime_cfg *to, const struct sa_limits *from);
 uint16_t xfrm_write_family(uint8_t family);
 
-/* XFRMA_IF_ID where it is not zero. */
-void xfrm_put_tenant(struct xfrm_buf *buf, uint32_t if_id);
+/* XFRMA_IF_ID and XFRMA_MARK where they are not zero. */
+void xfrm_put_tenant(struct xfrm_buf *buf, uint32_t if_id, uint32_t mark);

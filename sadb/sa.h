@@ -20,6 +20,7 @@
 #include "chash.h"
 #include "crypto/suite.h"
 #include "replay.h"
+#include "tenant.h"
 
 #define SA_MODE_TRANSPORT 0 /* the numbers of the kernel's XFRM_MODE_* */
 #define SA_MODE_TUNNEL    1
@@ -50,7 +51,7 @@ struct sa {
 	rte_be32_t spi;
 	uint32_t index;        /* place in the SAD, also of its counters */
 	uint32_t salt;         /* as it stands in the nonce */
-	uint32_t if_id;        /* tenant, 0 none */
+	uint32_t if_id;        /* as the control side named it, 0 none */
 	uint64_t iv_base;      /* wire IV of a counter mode = iv_base + sequence number */
 	struct replay *replay; /* behind this struct, or in an allocation of its own if large */
 	void *key;             /* expanded; likewise */
@@ -66,6 +67,7 @@ struct sa {
 	alignas(64) union ip_addr src; /* outer, tunnel endpoints */
 	union ip_addr dst;
 	struct sa_control *control; /* the control thread's part; workers read control->sel only */
+	_Atomic uint64_t tenant;    /* whose decrypted packets are */
 	bool narrow;                /* the SA's own selector must be compared */
 	uint8_t iv_len, icv_len, align; /* copied from the suite */
 	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */

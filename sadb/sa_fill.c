@@ -134,6 +134,7 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->reqid = p->reqid;
 	sa->src = p->src;
 	sa->dst = p->id.dst;
+	atomic_init(&sa->tenant, tenant_make(p->if_id, p->set_mark ? p->set_mark : p->id.mark));
 	sa->control = &slot->control;
 	sa->narrow = narrows(&p->sel);
 	sa->iv_len = suite->iv_len;

@@ -275,19 +275,26 @@ id_equal(const struct sa_id *a, const struct sa_id *b)
 	       a->proto == b->proto;
 }
 
+/* The SA of the mark, else one that has none. */
 static struct slot *
 find(struct sad *sad, const struct sa_id *id)
 {
+	struct slot *unmarked = NULL;
 	struct link *l;
 
 	INDEX_FOREACH(l, &sad->index, id_hash(sad, id))
 	{
 		struct slot *slot = l->owner;
+		const struct sa_id *own = &slot->control.params.id;
 
-		if (id_equal(&slot->control.params.id, id))
+		if (!id_equal(own, id))
+			continue;
+		if (own->mark == id->mark)
 			return slot;
+		if (own->mark == 0)
+			unmarked = slot;
 	}
-	return NULL;
+	return unmarked;
 }
 
 struct sa_control *
@@ -314,13 +321,13 @@ outbound_hash(const struct sad *sad, enum sad_index kind, const union ip_addr *d
 }
 
 static void
-index_outbound(struct sad *sad, struct slot *slot)
+index_templates(struct sad *sad, struct slot *slot)
 {
 	const struct sa_params *p = &slot->control.params;
+	bool inbound = (p->flags & SA_IN_ONLY) != 0;
 
-	if ((p->flags & SA_IN_ONLY) != 0)
-		return;
-	for (enum sad_index kind = INDEX_PEER_REQID; kind <= INDEX_REQID; kind++)
+	for (enum sad_index kind = inbound ? INDEX_REQID : INDEX_PEER_REQID; kind <= INDEX_REQID;
+	     kind++)
 		index_insert(&sad->index, outbound_hash(sad, kind, &p->id.dst, p->reqid, p->if_id),
 			     &slot->links[kind], slot);
 }
@@ -328,7 +335,7 @@ index_outbound(struct sad *sad, struct slot *slot)
 /* What a template asks for; any addresses, and reqid 0, are not compared. */
 struct wanted {
 	const union ip_addr *src, *dst;
-	uint32_t reqid, if_id;
+	uint32_t reqid, if_id, mark;
 	uint8_t family, proto, mode;
 };
 
@@ -345,6 +352,7 @@ fits(const struct sa_control *c, const struct wanted *w)
 
 	return c->state == SA_VALID && (p->flags & SA_IN_ONLY) == 0 && p->mode == w->mode &&
 	       p->id.proto == w->proto && p->if_id == w->if_id &&
+	       (p->id.mark == 0 || p->id.mark == w->mark) &&
 	       (w->reqid == 0 || p->reqid == w->reqid) &&
 	       (ip_addr_is_any(w->dst) || p->id.family == w->family) &&
 	       addr_fits(w->dst, &p->id.dst) && addr_fits(w->src, &p->src);
@@ -363,10 +371,12 @@ find_by_spi(struct sad *sad, rte_be32_t spi, const struct wanted *w)
 
 struct sa *
 sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
-		  uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid, uint32_t if_id,
+		  uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid, uint64_t tenant,
 		  uint8_t mode)
 {
-	const struct wanted wanted = {src, dst, reqid, if_id, family, proto, mode};
+	const uint32_t if_id = tenant_if_id(tenant);
+	const struct wanted wanted = {src,    dst,   reqid, if_id, tenant_mark(tenant),
+				      family, proto, mode};
 	enum sad_index kind = ip_addr_is_any(dst) ? INDEX_REQID
 			      : reqid != 0        ? INDEX_PEER_REQID
 						  : INDEX_PEER;
@@ -385,6 +395,32 @@ sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr
 			return slot->control.sa;
 	}
 	return NULL;
+}
+
+void
+sad_give_mark(struct sa_control *c, uint32_t mark)
+{
+	const struct sa_params *p = &c->params;
+
+	/* Relaxed: a packet that still has the mark of before is one of before. */
+	if (p->id.mark == 0 && p->set_mark == 0)
+		atomic_store_explicit(&c->sa->tenant, tenant_make(p->if_id, mark),
+				      memory_order_relaxed);
+}
+
+void
+sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t mark)
+{
+	struct link *l;
+
+	INDEX_FOREACH(l, &sad->index, outbound_hash(sad, INDEX_REQID, NULL, reqid, if_id))
+	{
+		struct slot *slot = l->owner;
+		const struct sa_params *p = &slot->control.params;
+
+		if (p->reqid == reqid && p->if_id == if_id)
+			sad_give_mark(&slot->control, mark);
+	}
 }
 
 /* ---- adding, changing, deleting ---- */
@@ -459,7 +495,7 @@ install(struct sad *sad, struct slot *slot, const struct sa_params *p,
 	if (!slot->links[INDEX_ID].prev)
 		index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
 	key_live(sad, slot, &state->print);
-	index_outbound(sad, slot);
+	index_templates(sad, slot);
 	spi_publish(sad, slot->control.sa);
 	tell_changed(sad, slot, true);
 	return 0;
@@ -518,9 +554,11 @@ check_update(const struct sa_params *old, const struct sa_params *new, struct re
 				  "mode, source and encapsulation of a live SA do not change");
 	if (old->flags != new->flags || old->xfrm_flags != new->xfrm_flags ||
 	    old->xfrm_extra_flags != new->xfrm_extra_flags || old->reqid != new->reqid ||
-	    old->if_id != new->if_id)
+	    old->if_id != new->if_id || old->id.mark != new->id.mark ||
+	    old->set_mark != new->set_mark)
 		return reason_set(why, EINVAL,
-				  "flags, direction, reqid and if_id of a live SA do not change");
+				  "flags, direction, reqid, if_id and marks of a live SA do not "
+				  "change");
 	if (!same_replay(old, new))
 		return reason_set(why, EINVAL,
 				  "replay window and sequence numbers of a live SA "

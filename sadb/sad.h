@@ -29,12 +29,16 @@ struct sad_config {
 	struct reclaim *reclaim;
 };
 
-/* An SA's identity. EEXIST and lookups are by all of it. */
+/*
+ * An SA's identity. EEXIST and lookups are by all of it; as in the kernel a mark also finds an SA
+ * that has none.
+ */
 struct sa_id {
 	union ip_addr dst;
 	rte_be32_t spi;
 	uint8_t family; /* of dst */
 	uint8_t proto;  /* IPPROTO_ESP, IPPROTO_AH */
+	uint32_t mark;  /* 0 none */
 };
 
 /* Limits as in struct xfrm_lifetime_cfg; UINT64_MAX and 0 are none. */
@@ -52,6 +56,7 @@ struct sa_params {
 	uint32_t xfrm_extra_flags; /* XFRMA_SA_EXTRA_FLAGS, given back */
 	uint8_t xfrm_flags;        /* xfrm_usersa_info.flags, given back */
 	uint32_t reqid, if_id;
+	uint32_t set_mark;      /* of decrypted packets, 0: the SA's own, or its policies' */
 	uint32_t seq;           /* of the acquire that it answers, given back */
 	uint32_t replay_window; /* as asked for, 0 none */
 	struct selector sel;
@@ -119,7 +124,7 @@ int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why)
 /*
  * UPDSA: completes a larval SA, or changes a live one's lifetimes and encapsulation ports. -ESRCH
  * where there is none; -EINVAL for another key, selector, source, mode, encapsulation, flag, reqid,
- * if_id or replay state: workers read these without a lock, so a new SA has to bring them.
+ * if_id, mark or replay state: workers read these without a lock, so a new SA has to bring them.
  */
 int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
 
@@ -139,12 +144,20 @@ struct sa_control *sad_find(struct sad *sad, const struct sa_id *id); /* or NULL
 
 /*
  * The SA that an outbound policy's template means: by SPI where `spi` is not 0, else by reqid
- * (and addresses where not any); the newest valid one of several. NULL where there is none. O(1)
- * in the number of SAs.
+ * (and addresses where not any); the newest valid one of several. Of a tenant with a mark, SAs
+ * without one serve as well. NULL where there is none. O(1) in the number of SAs.
  */
 struct sa *sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
 			     uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid,
-			     uint32_t if_id, uint8_t mode);
+			     uint64_t tenant, uint8_t mode);
+
+/*
+ * What an SA decrypts that says nothing of a mark itself has this one: of the policies that let it
+ * in. (IKE daemons mark inbound policies and, unless told, no inbound SA.) Of one SA, and of all of
+ * a reqid and if_id.
+ */
+void sad_give_mark(struct sa_control *c, uint32_t mark);
+void sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t mark);
 
 /*
  * Iteration that survives changes between calls: start with cursor 0; the next SA, larval ones

@@ -20,7 +20,7 @@ enum sad_index {
 	INDEX_KEY = INDEX_LARVAL, /* valid ones, by key print */
 	INDEX_PEER_REQID,         /* those that may be outbound: by destination and reqid, */
 	INDEX_PEER,               /* by destination alone, */
-	INDEX_REQID,              /* by reqid alone */
+	INDEX_REQID,              /* by reqid alone: inbound ones, too */
 	INDEX_KINDS,
 };
 

@@ -132,7 +132,7 @@ id_equal(const struct spd_id *a, const struct spd_id *b)
 	       s->src_len == t->src_len && s->dst_len == t->dst_len && s->family == t->family &&
 	       s->proto == t->proto && s->sport == t->sport && s->sport_mask == t->sport_mask &&
 	       s->dport == t->dport && s->dport_mask == t->dport_mask && a->dir == b->dir &&
-	       a->if_id == b->if_id;
+	       a->if_id == b->if_id && a->mark == b->mark;
 }
 
 static struct spd_id
@@ -268,7 +268,7 @@ static void
 entry_unlink(struct spd *spd, struct entry *e)
 {
 	chash_remove(&spd->policies, e->hash, &e->node);
-	resolve_remove(e);
+	resolve_remove(spd, e);
 	slots_leave(&spd->slots, e->slot);
 	spd->count[e->policy.params.id.dir]--;
 	reclaim_defer(spd->reclaim, entry_release, spd, e);
@@ -317,8 +317,8 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	e->policy.order = old->policy.order;
 	e->policy.index = old->policy.index;
 	slots_replace(&spd->slots, e->slot, e);
-	resolve_remove(old);
 	resolve_add(spd, e);
+	resolve_remove(spd, old);
 	if (e->priority == old->priority)
 		chash_replace(&spd->policies, e->hash, &old->node, &e->node);
 	else

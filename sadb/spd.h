@@ -44,6 +44,7 @@ struct spd_id {
 	struct selector sel;
 	uint8_t dir; /* enum spd_dir */
 	uint32_t if_id;
+	uint32_t mark; /* of the packets that it is for; 0 any */
 };
 
 struct spd_params {
@@ -97,9 +98,10 @@ uint32_t spd_tuples(const struct spd *spd); /* combinations of prefix lengths in
 /*
  * Worker: the first policy in priority order that the flow matches, or NULL. A flow whose ports or
  * protocol cannot be seen matches each policy that protects or discards some of its kind, and no
- * bypass that asks for them; selector_blind() says so of the policy found.
+ * bypass that asks for them; selector_blind() says so of the policy found. A tenant with a mark has
+ * the policies of its if_id that name no mark as well.
  */
-struct policy *spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir,
+struct policy *spd_lookup(const struct spd *spd, uint64_t tenant, enum spd_dir dir,
 			  const struct flow *flow);
 
 /*

@@ -43,16 +43,17 @@ probe(const struct spd *spd, const struct view *v, const struct flow *f, struct 
 	return best;
 }
 
-static struct entry *
-search(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct flow *f)
+/* The better of `best` and the first policy of the tenant's. */
+static inline struct entry *
+search(const struct spd *spd, uint64_t tenant, enum spd_dir dir, const struct flow *f,
+       struct entry *best)
 {
-	const struct group *g = spd_group(spd, if_id, dir);
+	const struct group *g = spd_group(spd, tenant, dir);
 	bool v6 = f->family == FAMILY_V6;
-	struct entry *best = NULL;
 	const struct view *v, *end;
 
 	if (!g)
-		return NULL;
+		return best;
 	v = g->views + (v6 ? g->count[0] : 0);
 	end = v + g->count[v6];
 	for (; v < end && !(best && best->priority < v->best); v++)
@@ -61,7 +62,7 @@ search(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct flo
 }
 
 struct policy *
-spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct flow *flow)
+spd_lookup(const struct spd *spd, uint64_t tenant, enum spd_dir dir, const struct flow *flow)
 {
 	uint32_t moves, now = atomic_load_explicit(&spd->moves, memory_order_acquire);
 	struct entry *e;
@@ -69,7 +70,9 @@ spd_lookup(const struct spd *spd, uint32_t if_id, enum spd_dir dir, const struct
 	/* What moved in its chain meanwhile may have been missed in both places (entry_move()). */
 	do {
 		moves = now;
-		e = search(spd, if_id, dir, flow);
+		e = search(spd, tenant, dir, flow, NULL);
+		if (unlikely(tenant_mark(tenant) != 0))
+			e = search(spd, tenant_if_id(tenant), dir, flow, e);
 		/* Relaxed: the search's loads are acquires, this one cannot come before them. */
 		now = atomic_load_explicit(&spd->moves, memory_order_relaxed);
 	} while (moves != now);

@@ -32,6 +32,12 @@ struct entry {
 	LIST_ENTRY(entry) by_sa; /* with policies of the same SPI, reqid or peer (spd_resolve.c) */
 };
 
+static inline uint64_t
+spd_tenant(const struct spd_id *id)
+{
+	return tenant_make(id->if_id, id->mark);
+}
+
 static_assert(offsetof(struct entry, policy) == 64, "a lookup compares one line");
 
 LIST_HEAD(entry_list, entry);
@@ -53,8 +59,8 @@ struct domain {
 	LIST_ENTRY(domain) link; /* in the SPD */
 	LIST_HEAD(, tuple) tuples;
 	struct group *group; /* as published */
+	uint64_t tenant;
 	uint32_t policies;
-	uint32_t if_id;
 	uint8_t dir;
 };
 
@@ -71,7 +77,7 @@ struct view {
 struct group {
 	struct chash_node node; /* in spd.groups */
 	struct domain *domain;  /* the control thread's */
-	uint32_t if_id;
+	uint64_t tenant;
 	uint32_t dir;
 	uint32_t count[2];   /* tuples of IPv4, of IPv6; those of both families are in both */
 	struct view views[]; /* first IPv4's, then IPv6's, each with the best first */
@@ -110,9 +116,9 @@ spd_hash(const struct spd *spd, uint64_t tuple_seed, const union ip_addr *src,
 }
 
 static inline uint32_t
-spd_group_hash(const struct spd *spd, uint32_t if_id, uint32_t dir)
+spd_group_hash(const struct spd *spd, uint64_t tenant, uint32_t dir)
 {
-	return (uint32_t)chash_mix(spd->seed, (uint64_t)if_id << 2 | dir);
+	return (uint32_t)chash_mix(spd->seed + dir, tenant);
 }
 
 static inline struct entry *
@@ -132,14 +138,14 @@ entry_before(const struct entry *a, const struct entry *b)
 
 /* Worker, too: what is published of a tenant and direction, or NULL. */
 static inline struct group *
-spd_group(const struct spd *spd, uint32_t if_id, uint32_t dir)
+spd_group(const struct spd *spd, uint64_t tenant, uint32_t dir)
 {
-	struct chash_node *node = chash_first(&spd->groups, spd_group_hash(spd, if_id, dir));
+	struct chash_node *node = chash_first(&spd->groups, spd_group_hash(spd, tenant, dir));
 
 	for (; node; node = chash_next(node)) {
 		struct group *g = (struct group *)((char *)node - offsetof(struct group, node));
 
-		if (g->if_id == if_id && g->dir == dir)
+		if (g->tenant == tenant && g->dir == dir)
 			return g;
 	}
 	return NULL;
@@ -167,6 +173,6 @@ void domain_free(struct spd *spd, struct domain *d);
 /* spd_resolve.c */
 
 int resolve_init(struct spd *spd);
-/* From now on the policy's SA pointer is right, or stays as it is. Outbound protect policies. */
+/* From now on the policy's SA pointer is right; and so is the mark that SAs have from policies. */
 void resolve_add(struct spd *spd, struct entry *e);
-void resolve_remove(struct entry *e);
+void resolve_remove(struct spd *spd, struct entry *e);

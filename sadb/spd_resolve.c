@@ -3,6 +3,9 @@
  * Outbound policies point at the SA to use. Policies hang in a list by what of their template names
  * an SA: the SPI, else the reqid, else the peer, which may be any. When an SA comes or goes only
  * the policies of its SPI, its reqid, its peer and of any peer are looked at again.
+ *
+ * Inbound policies with a mark hang in the list of their reqid as well: what they let in has that
+ * mark although its SA names none (sad_give_mark()).
  */
 #include "spd_private.h"
 
@@ -50,7 +53,7 @@ resolve(struct spd *spd, struct entry *e, const struct wanted *w)
 {
 	const struct spd_params *p = &e->policy.params;
 	struct sa *sa = sad_find_outbound(spd->sad, w->src, w->dst, w->family, p->tmpl.proto,
-					  w->spi, w->reqid, p->id.if_id, p->tmpl.mode);
+					  w->spi, w->reqid, spd_tenant(&p->id), p->tmpl.mode);
 
 	/* Release: a worker that follows the pointer sees the whole SA. */
 	atomic_store_explicit(&e->policy.sa, sa, memory_order_release);
@@ -66,6 +69,21 @@ same_list(const struct wanted *a, const struct wanted *b)
 	return ip_addr_equal(a->dst, b->dst);
 }
 
+static bool
+wants_sa(const struct entry *e)
+{
+	return e->policy.params.action == SPD_PROTECT && e->policy.params.id.dir == SPD_OUT;
+}
+
+static bool
+gives_mark(const struct entry *e)
+{
+	const struct spd_params *p = &e->policy.params;
+
+	return p->action == SPD_PROTECT && p->id.dir != SPD_OUT && p->id.mark != 0 &&
+	       p->tmpl.reqid != 0;
+}
+
 static void
 resolve_list(struct spd *spd, struct wanted changed)
 {
@@ -74,9 +92,42 @@ resolve_list(struct spd *spd, struct wanted changed)
 	for (e = LIST_FIRST(list_of(spd, &changed)); e; e = LIST_NEXT(e, by_sa)) {
 		const struct wanted w = wanted_by(e);
 
-		if (same_list(&w, &changed))
+		if (wants_sa(e) && same_list(&w, &changed))
 			resolve(spd, e, &w);
 	}
+}
+
+static struct entry_list *
+list_of_marked(struct spd *spd, uint32_t reqid)
+{
+	return &spd->by_sa[chash_mix(spd->seed, UINT64_C(3) << 32 | reqid) & spd->by_sa_mask];
+}
+
+/* The mark that the inbound policies of a reqid have; 0 where they are not of one mind. */
+static uint32_t
+mark_of(struct spd *spd, uint32_t reqid, uint32_t if_id)
+{
+	struct entry *e;
+	uint32_t mark = 0;
+
+	LIST_FOREACH(e, list_of_marked(spd, reqid), by_sa)
+	{
+		const struct spd_params *p = &e->policy.params;
+
+		if (!gives_mark(e) || p->tmpl.reqid != reqid || p->id.if_id != if_id)
+			continue;
+		if (mark != 0 && mark != p->id.mark)
+			return 0;
+		mark = p->id.mark;
+	}
+	return mark;
+}
+
+static void
+resolve_marks(struct spd *spd, const struct spd_params *p)
+{
+	sad_give_marks(spd->sad, p->tmpl.reqid, p->id.if_id,
+		       mark_of(spd, p->tmpl.reqid, p->id.if_id));
 }
 
 /* The SAD calls it before a deleted SA's grace period: afterwards no policy leads to it. */
@@ -89,6 +140,8 @@ sa_changed(void *ctx, struct sa_control *c, bool added)
 	resolve_list(ctx, (struct wanted){.spi = sa->id.spi});
 	if (sa->reqid)
 		resolve_list(ctx, (struct wanted){.reqid = sa->reqid});
+	if (sa->reqid && added)
+		sad_give_mark(c, mark_of(ctx, sa->reqid, sa->if_id));
 	resolve_list(ctx, (struct wanted){.dst = &sa->id.dst});
 	resolve_list(ctx, (struct wanted){.dst = &any});
 }
@@ -109,26 +162,28 @@ resolve_init(struct spd *spd)
 	return 0;
 }
 
-static bool
-wants_sa(const struct entry *e)
-{
-	return e->policy.params.action == SPD_PROTECT && e->policy.params.id.dir == SPD_OUT;
-}
-
 void
 resolve_add(struct spd *spd, struct entry *e)
 {
+	const struct spd_params *p = &e->policy.params;
 	const struct wanted w = wanted_by(e);
 
-	if (!wants_sa(e))
-		return;
-	LIST_INSERT_HEAD(list_of(spd, &w), e, by_sa);
-	resolve(spd, e, &w);
+	if (wants_sa(e)) {
+		LIST_INSERT_HEAD(list_of(spd, &w), e, by_sa);
+		resolve(spd, e, &w);
+	} else if (gives_mark(e)) {
+		LIST_INSERT_HEAD(list_of_marked(spd, p->tmpl.reqid), e, by_sa);
+		resolve_marks(spd, p);
+	}
 }
 
 void
-resolve_remove(struct entry *e)
+resolve_remove(struct spd *spd, struct entry *e)
 {
-	if (wants_sa(e))
+	const struct spd_params *p = &e->policy.params;
+
+	if (wants_sa(e) || gives_mark(e))
 		LIST_REMOVE(e, by_sa);
+	if (gives_mark(e))
+		resolve_marks(spd, p);
 }

@@ -10,7 +10,7 @@
 static struct domain *
 domain_find(struct spd *spd, const struct spd_id *id)
 {
-	struct group *g = spd_group(spd, id->if_id, id->dir);
+	struct group *g = spd_group(spd, spd_tenant(id), id->dir);
 
 	return g ? g->domain : NULL;
 }
@@ -25,7 +25,7 @@ domain_get(struct spd *spd, const struct spd_id *id)
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return NULL;
-	d->if_id = id->if_id;
+	d->tenant = spd_tenant(id);
 	d->dir = id->dir;
 	LIST_INSERT_HEAD(&spd->domains, d, link);
 	return d;
@@ -78,7 +78,7 @@ tuple_get(struct spd *spd, const struct spd_id *id)
 	t->family = id->sel.family;
 	t->src_len = id->sel.src_len;
 	t->dst_len = id->sel.dst_len;
-	t->seed = chash_mix(chash_mix(spd->seed, (uint64_t)d->if_id << 2 | d->dir),
+	t->seed = chash_mix(chash_mix(spd->seed + d->dir, d->tenant),
 			    t->family << 16 | t->src_len << 8 | t->dst_len);
 	LIST_INSERT_HEAD(&d->tuples, t, link);
 	spd->tuples++;
@@ -239,7 +239,7 @@ group_new(struct domain *d)
 	if (!g)
 		return NULL;
 	g->domain = d;
-	g->if_id = d->if_id;
+	g->tenant = d->tenant;
 	g->dir = d->dir;
 	g->count[0] = views_fill(d, FAMILY_V4, g->views);
 	g->count[1] = views_fill(d, FAMILY_V6, g->views + g->count[0]);
@@ -249,7 +249,7 @@ group_new(struct domain *d)
 static uint32_t
 hash_of(const struct spd *spd, const struct domain *d)
 {
-	return spd_group_hash(spd, d->if_id, d->dir);
+	return spd_group_hash(spd, d->tenant, d->dir);
 }
 
 void

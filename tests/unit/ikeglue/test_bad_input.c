@@ -180,18 +180,22 @@ attribute_lengths_are_compared(void **state)
 }
 
 static void
-marks_are_refused_unless_they_are_zero(void **state)
+a_mark_counts_whole_or_not_at_all(void **state)
 {
 	static const struct {
 		uint16_t type;
 		uint32_t value[2];
 		uint32_t len;
-		bool good;
+		const char *refused; /* NULL: good */
 	} table[] = {
-		{XFRMA_MARK, {5, 0xff}, 8, false},      {XFRMA_MARK, {0, 1}, 8, false},
-		{XFRMA_MARK, {1, 0}, 8, false},         {XFRMA_MARK, {0, 0}, 8, true},
-		{XFRMA_SET_MARK, {3, 0}, 4, false},     {XFRMA_SET_MARK, {0, 0}, 4, true},
-		{XFRMA_SET_MARK_MASK, {7, 0}, 4, true},
+		{XFRMA_MARK, {5, 0xff}, 8, "mark 0x5/0xff is not supported"},
+		{XFRMA_MARK, {0, 1}, 8, "mark 0x0/0x1 is not supported"},
+		{XFRMA_MARK, {0, UINT32_MAX}, 8, "mark 0x0/0xffffffff is not supported"},
+		{XFRMA_MARK, {1, 0}, 8, "mark 0x1/0x0 is not supported"},
+		{XFRMA_MARK, {0, 0}, 8, NULL},
+		{XFRMA_MARK, {7, UINT32_MAX}, 8, NULL},
+		{XFRMA_SET_MARK, {3, 0}, 4, NULL},
+		{XFRMA_SET_MARK_MASK, {7, 0}, 4, "XFRMA_SET_MARK_MASK 0x7 is not supported"},
 	};
 
 	for (unsigned int i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -200,10 +204,10 @@ marks_are_refused_unless_they_are_zero(void **state)
 		struct reason why;
 
 		new_sa_with(&buf, table[i].type, table[i].value, table[i].len);
-		if (table[i].good)
+		if (!table[i].refused)
 			assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
 		else
-			assert_refused(&buf, EOPNOTSUPP, "marks are not supported: use if_id");
+			assert_refused(&buf, EOPNOTSUPP, table[i].refused);
 	}
 }
 
@@ -511,7 +515,7 @@ main(void)
 		cmocka_unit_test(unsupported_messages_are_named),
 		cmocka_unit_test(unsupported_attributes_are_named),
 		cmocka_unit_test(attribute_lengths_are_compared),
-		cmocka_unit_test(marks_are_refused_unless_they_are_zero),
+		cmocka_unit_test(a_mark_counts_whole_or_not_at_all),
 		cmocka_unit_test(lying_attribute_length_never_reads_on),
 		cmocka_unit_test(bytes_behind_the_attributes_are_refused),
 		cmocka_unit_test(sa_fields_are_judged),

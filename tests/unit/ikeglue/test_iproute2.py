@@ -90,14 +90,37 @@ class State(engine.EngineTest):
         self.ip("xfrm state flush proto esp")
         self.assertEqual(self.ip("xfrm state"), "")
 
-    def test_marks_are_refused_and_zero_ones_accepted(self):
-        words = "marks are not supported: use if_id"
-        for mark in ("mark 0x5 mask 0xff", "mark 0 mask 1", "output-mark 0x3",
-                     "output-mark 0x3 mask 0xf"):
+    def test_marks_tell_sas_and_policies_apart(self):
+        self.add(0x1000, GCM128, "mark 10")
+        self.add(0x1000, GCM256, "mark 20 output-mark 7 if_id 3")
+        self.assertIn("exists", self.refused("xfrm state add %s0x1000 mode tunnel mark 10 %s"
+                                             % (ID, GCM128)))
+        listed = self.ip("xfrm state")
+        self.assertIn("mark 0xa/0xffffffff", listed)
+        self.assertIn("mark 0x14/0xffffffff", listed)
+        self.assertIn("output-mark 0x7/0xffffffff", listed)
+        self.assertIn("no SA has this destination", self.refused("xfrm state get %s0x1000" % ID))
+        self.assertIn("if_id 0x3", self.ip("xfrm state get %s0x1000 mark 20" % ID))
+        self.ip("xfrm state delete %s0x1000 mark 20" % ID)
+        self.assertNotIn("0x14", self.ip("xfrm state"))
+        policy = "src 10.1.0.0/16 dst 10.2.0.0/16 dir fwd"
+        self.ip("xfrm policy add %s mark 10 action block" % policy)
+        self.ip("xfrm policy add %s action block" % policy)
+        self.assertIn("exists", self.refused("xfrm policy add %s mark 10 action block" % policy))
+        self.assertIn("mark 0xa/0xffffffff", self.ip("xfrm policy get %s mark 10" % policy))
+        self.ip("xfrm policy delete %s mark 10" % policy)
+        self.assertNotIn("mark", self.ip("xfrm policy"))
+
+    def test_parts_of_marks_are_refused_and_zero_ones_accepted(self):
+        for mark, words in (("mark 0x5 mask 0xff", "mark 0x5/0xff is not supported"),
+                            ("mark 0 mask 1", "mark 0x0/0x1 is not supported"),
+                            ("output-mark 0x3 mask 0xf",
+                             "XFRMA_SET_MARK_MASK 0xf is not supported")):
             self.assertIn(words, self.refused("xfrm state add %s0x1000 mode tunnel %s %s"
                                               % (ID, mark, GCM128)))
-        self.assertIn(words, self.refused("xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 "
-                                          "dir fwd mark 0x5"))
+        self.assertIn("mark 0x5/0x7 is not supported",
+                      self.refused("xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 "
+                                   "dir fwd mark 0x5 mask 0x7"))
         self.assertEqual(self.ip("xfrm state") + self.ip("xfrm policy"), "")
         self.add(0x1000, GCM128, "mark 0 mask 0")
         self.ip("xfrm state deleteall")  # sends a mark of zero

@@ -379,6 +379,7 @@ replies_beyond_the_bound_disconnect(void **state)
 	size_t len = 0;
 	int fd = dial(b);
 
+	p.id.mark = 0;
 	sample_replay(&p, 4096, 1); /* an answer of a kilobyte */
 	assert_int_equal(sad_add(b->sad, &p, &why), 0);
 	memcpy(&id.daddr, &p.id.dst, 4);

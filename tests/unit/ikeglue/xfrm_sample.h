@@ -15,12 +15,14 @@ sample_sa(unsigned int seed)
 	struct sa_params p = {
 		.id = {.spi = rte_cpu_to_be_32(0x1000 + seed),
 		       .proto = IPPROTO_ESP,
-		       .family = seed & 1 ? FAMILY_V6 : FAMILY_V4},
+		       .family = seed & 1 ? FAMILY_V6 : FAMILY_V4,
+		       .mark = seed / 2 * 11},
 		.mode = SA_MODE_TUNNEL,
 		.xfrm_flags = XFRM_STATE_AF_UNSPEC | XFRM_STATE_DECAP_DSCP,
 		.flags = SA_AF_UNSPEC | SA_DECAP_DSCP,
 		.reqid = seed * 3,
 		.if_id = seed * 5,
+		.set_mark = seed / 4 * 9,
 		.seq = seed * 7,
 		.limits = {1, 2, 3, UINT64_MAX, 5, 6, 7, seed},
 		.suite = (uint8_t)(seed % crypto_suites_count),
@@ -94,7 +96,7 @@ static inline struct spd_params
 sample_policy(unsigned int seed)
 {
 	struct spd_params p = {
-		.id = {.dir = (uint8_t)(seed % SPD_DIRS), .if_id = seed / 3},
+		.id = {.dir = (uint8_t)(seed % SPD_DIRS), .if_id = seed / 3, .mark = seed / 5},
 		.priority = seed * 11,
 		.action = (uint8_t)(seed / 2 % 3),
 		.flags = seed & 8 ? XFRM_POLICY_ICMP : 0,

@@ -24,24 +24,39 @@ sad_observe(struct sad *sad, struct sad_observer *observer)
 
 static bool
 fits(const struct sa_params *p, const union ip_addr *src, const union ip_addr *dst, rte_be32_t spi,
-     uint8_t proto, uint32_t reqid, uint32_t if_id, uint8_t mode)
+     uint8_t proto, uint32_t reqid, uint64_t tenant, uint8_t mode)
 {
 	return p->id.proto == proto && (spi == 0 || spi == p->id.spi) &&
-	       (reqid == 0 || reqid == p->reqid) && if_id == p->if_id && mode == p->mode &&
+	       (reqid == 0 || reqid == p->reqid) && tenant_if_id(tenant) == p->if_id &&
+	       (p->id.mark == 0 || p->id.mark == tenant_mark(tenant)) && mode == p->mode &&
 	       (ip_addr_is_any(src) || ip_addr_equal(src, &p->src)) &&
 	       (ip_addr_is_any(dst) || ip_addr_equal(dst, &p->id.dst));
 }
 
 struct sa *
 sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr *dst,
-		  uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid, uint32_t if_id,
+		  uint8_t family, uint8_t proto, rte_be32_t spi, uint32_t reqid, uint64_t tenant,
 		  uint8_t mode)
 {
 	sad->asked++;
 	for (unsigned int i = sad->n; i-- > 0;)
-		if (fits(&sad->sas[i]->params, src, dst, spi, proto, reqid, if_id, mode))
+		if (fits(&sad->sas[i]->params, src, dst, spi, proto, reqid, tenant, mode))
 			return sad->sas[i]->sa;
 	return NULL;
+}
+
+void
+sad_give_mark(struct sa_control *c, uint32_t mark)
+{
+	c->sa->tenant = tenant_make(c->params.if_id, mark);
+}
+
+void
+sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t mark)
+{
+	for (unsigned int i = 0; i < sad->n; i++)
+		if (sad->sas[i]->params.reqid == reqid && sad->sas[i]->params.if_id == if_id)
+			sad_give_mark(sad->sas[i], mark);
 }
 
 static inline void

@@ -516,6 +516,76 @@ a_template_finds_the_newest_sa_that_fits(void **state)
 	env_free(&e);
 }
 
+/* ---- marks: the kernel's rules ---- */
+
+static void
+a_mark_is_part_of_the_identity_and_finds_the_unmarked_too(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params none = sa_params(HERE, THERE, 0x1000, 1), ten = none, other = none;
+	struct sa *marked, *unmarked;
+
+	ten.id.mark = 10;
+	ten.key[0] = 2;
+	other.id.mark = 20;
+	other.key[0] = 3;
+	marked = env_add(&e, &ten);
+	assert_null(sad_find(e.sad, &none.id));
+	assert_null(sad_find(e.sad, &other.id));
+	assert_int_equal(sad_add(e.sad, &ten, &e.why), -EEXIST);
+	assert_int_equal(sad_delete(e.sad, &none.id, &e.why), -ESRCH);
+	unmarked = env_add(&e, &none);
+	assert_ptr_equal(sad_find(e.sad, &ten.id)->sa, marked);
+	assert_ptr_equal(sad_find(e.sad, &none.id)->sa, unmarked);
+	assert_ptr_equal(sad_find(e.sad, &other.id)->sa, unmarked);
+	assert_int_equal(sad_add(e.sad, &other, &e.why), -EEXIST);
+	env_delete(&e, &ten);
+	assert_ptr_equal(sad_find(e.sad, &ten.id)->sa, unmarked);
+	env_free(&e);
+}
+
+static void
+a_larval_sa_is_completed_with_a_mark(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params larval = sa_params(THERE, HERE, 0, 0), p;
+	rte_be32_t spi;
+
+	assert_int_equal(sad_alloc_spi(e.sad, &larval, 0x1000, 0x1fff, 10, &spi, &e.why), 0);
+	p = sa_params(THERE, HERE, rte_be_to_cpu_32(spi), 1);
+	p.id.mark = 10;
+	assert_int_equal(sad_update(e.sad, &p, &e.why), 0);
+	assert_int_equal(sad_count(e.sad), 1);
+	assert_int_equal(sad_find(e.sad, &p.id)->sa->tenant, tenant_make(0, 10));
+	p.id.mark = 0;
+	assert_null(sad_find(e.sad, &p.id));
+	env_free(&e);
+}
+
+static void
+a_template_of_a_mark_finds_sas_of_that_mark_and_of_none(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
+	const union ip_addr here = addr4(HERE), there = addr4(THERE);
+	struct sa *sa;
+
+#define FOUND(mark)                                                                                \
+	sad_find_outbound(e.sad, &here, &there, FAMILY_V4, IPPROTO_ESP, 0, 7,                      \
+			  tenant_make(0, mark), SA_MODE_TUNNEL)
+	p.id.mark = 10;
+	sa = env_add(&e, &p);
+	assert_ptr_equal(FOUND(10), sa);
+	assert_null(FOUND(0));
+	assert_null(FOUND(20));
+	p = sa_params(HERE, THERE, 0x1001, 2);
+	sa = env_add(&e, &p);
+	assert_ptr_equal(FOUND(0), sa);
+	assert_ptr_equal(FOUND(20), sa);
+#undef FOUND
+	env_free(&e);
+}
+
 /* ---- changing a live SA ---- */
 
 static void
@@ -554,6 +624,8 @@ an_update_of_what_cannot_change_is_refused(void **state)
 	} while (0)
 	REFUSED(q.reqid++, "reqid");
 	REFUSED(q.if_id = 5, "if_id");
+	REFUSED(q.id.mark = 5, "marks");
+	REFUSED(q.set_mark = 5, "marks");
 	REFUSED(q.flags |= SA_ESN, "flags");
 	REFUSED(q.flags |= SA_IN_ONLY, "direction");
 	REFUSED(q.xfrm_flags = 1, "flags");
@@ -770,6 +842,9 @@ main(void)
 		cmocka_unit_test(a_larval_sa_times_out),
 		cmocka_unit_test(an_sa_chosen_by_hand_with_the_spi_of_another_place_is_found),
 		cmocka_unit_test(a_template_finds_the_newest_sa_that_fits),
+		cmocka_unit_test(a_mark_is_part_of_the_identity_and_finds_the_unmarked_too),
+		cmocka_unit_test(a_larval_sa_is_completed_with_a_mark),
+		cmocka_unit_test(a_template_of_a_mark_finds_sas_of_that_mark_and_of_none),
 		cmocka_unit_test(an_update_changes_lifetimes_and_refuses_other_keys),
 		cmocka_unit_test(an_update_of_what_cannot_change_is_refused),
 		cmocka_unit_test(counters_are_the_sum_over_workers_and_start_at_zero),

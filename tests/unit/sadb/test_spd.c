@@ -446,7 +446,7 @@ model_find(const struct model *m, const struct spd_id *id)
 }
 
 static const struct spd_params *
-model_lookup(const struct model *m, uint32_t if_id, uint8_t dir, const struct flow *flow)
+model_lookup(const struct model *m, uint64_t tenant, uint8_t dir, const struct flow *flow)
 {
 	int best = -1;
 
@@ -459,7 +459,9 @@ model_lookup(const struct model *m, uint32_t if_id, uint8_t dir, const struct fl
 			sel.sport_mask = sel.dport_mask = 0;
 		if (p->action != SPD_BYPASS && flow->proto_opaque)
 			sel.proto = 0;
-		if (p->id.if_id != if_id || p->id.dir != dir || !selector_match(&sel, flow))
+		if (p->id.if_id != tenant_if_id(tenant) || p->id.dir != dir ||
+		    (p->id.mark != 0 && p->id.mark != tenant_mark(tenant)) ||
+		    !selector_match(&sel, flow))
 			continue;
 		if (best < 0 || p->priority < m->policy[best].priority ||
 		    (p->priority == m->policy[best].priority && m->age[i] < m->age[best]))
@@ -503,6 +505,7 @@ random_policy(uint64_t *r)
 	p.action = SPD_BYPASS + (uint8_t)random_below(r, 2);
 	p.id.dir = (uint8_t)random_below(r, SPD_DIRS);
 	p.id.if_id = random_below(r, 2) * 7;
+	p.id.mark = random_below(r, 3) * 7;
 	if (random_below(r, 20) == 0)
 		return p;
 	s->family = random_below(r, 2) ? FAMILY_V4 : FAMILY_V6;
@@ -578,10 +581,11 @@ test_lookups_agree_with_a_linear_search(void **state)
 		model_change(f, m, &r);
 		for (int i = 0; i < 40; i++, lookups++) {
 			struct flow flow = random_flow(&r);
-			uint32_t if_id = random_below(&r, 2) * 7;
+			uint64_t tenant =
+				tenant_make(random_below(&r, 2) * 7, random_below(&r, 3) * 7);
 			uint8_t dir = (uint8_t)random_below(&r, SPD_DIRS);
-			const struct spd_params *want = model_lookup(m, if_id, dir, &flow);
-			const struct policy *got = spd_lookup(f->spd, if_id, dir, &flow);
+			const struct spd_params *want = model_lookup(m, tenant, dir, &flow);
+			const struct policy *got = spd_lookup(f->spd, tenant, dir, &flow);
 
 			assert_int_equal(got != NULL, want != NULL);
 			if (!want)

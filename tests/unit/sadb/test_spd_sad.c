@@ -87,11 +87,52 @@ test_an_sa_that_expires_is_no_policys_any_more(void **state)
 	env_free(&e);
 }
 
+/* What an SA of no mark decrypts is of its inbound policies' mark, whichever of the two came first.
+ */
+static void
+test_inbound_policies_give_their_mark_to_sas_that_name_none(void **state)
+{
+	struct env e = env_new(16);
+	struct spd *spd = spd_new(16, e.sad, e.reclaim, &e.why);
+	struct sa_params p = sa_params(THERE, HERE, 0x1001, 1),
+			 q = sa_params(THERE, HERE, 0x1002, 2);
+	struct spd_params in = protect(1, 0), fwd = protect(1, 0);
+	struct sa *sa = env_add(&e, &p), *own;
+
+	in.id.dir = SPD_IN;
+	fwd.id.dir = SPD_FWD;
+	in.id.mark = fwd.id.mark = 10;
+	assert_int_equal(spd_add(spd, &in, false, &e.why), 0);
+	assert_int_equal(sa->tenant, tenant_make(0, 10));
+	assert_int_equal(spd_add(spd, &fwd, false, &e.why), 0);
+	q.flags = SA_IN_ONLY; /* a rekeying */
+	assert_int_equal(env_add(&e, &q)->tenant, tenant_make(0, 10));
+	env_delete(&e, &q);
+	q.key[0]++;
+	q.set_mark = 5;
+	own = env_add(&e, &q);
+	assert_int_equal(own->tenant, tenant_make(0, 5));
+
+	assert_int_equal(spd_add(spd, &fwd, true, &e.why), 0);
+	assert_int_equal(sa->tenant, tenant_make(0, 10));
+	assert_int_equal(spd_delete(spd, &in.id, 0, &e.why), 0);
+	assert_int_equal(sa->tenant, tenant_make(0, 10));
+	in.id.mark = 20; /* now they are not of one mind */
+	assert_int_equal(spd_add(spd, &in, false, &e.why), 0);
+	assert_int_equal(sa->tenant, 0);
+	spd_flush(spd);
+	assert_int_equal(sa->tenant, 0);
+	assert_int_equal(own->tenant, tenant_make(0, 5));
+	spd_free(spd);
+	env_free(&e);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policies_follow_the_sad_through_a_rekeying),
+		cmocka_unit_test(test_inbound_policies_give_their_mark_to_sas_that_name_none),
 		cmocka_unit_test(test_an_sa_that_expires_is_no_policys_any_more),
 	};
 
