@@ -14,10 +14,15 @@ build=(
 	libcmocka-dev
 	iproute2 procps
 )
-demo=("${build[@]}" ethtool iputils-ping iperf3 tshark)
+strongswan=(
+	charon-systemd strongswan-swanctl strongswan-pki libstrongswan-standard-plugins
+	libcharon-extra-plugins libcharon-extauth-plugins
+)
+demo=("${build[@]}" "${strongswan[@]}" ethtool iputils-ping iperf3 tshark)
 test=(
 	"${demo[@]}" clang clang-format libclang-rt-14-dev shellcheck git tcpdump
 	python3-pytest python3-scapy python3-cryptography python3-yaml python3-z3
+	nftables
 )
 
 case "${1:-test}" in
@@ -46,6 +51,13 @@ echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+
+# An IKE daemon that starts by being installed would take ports 500 and 4500 of this machine.
+if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+	trap 'rm -f "$log" /usr/sbin/policy-rc.d' EXIT
+	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	chmod 755 /usr/sbin/policy-rc.d
+fi
 install() {
 	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" >"$log" 2>&1
 }

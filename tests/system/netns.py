@@ -23,7 +23,7 @@ def helper(function, *args):
     subprocess.run(["bash", "-c", '. "$0" && "$@"', HELPERS, function, *map(str, args)], check=True)
 
 
-def wait_for(condition, what, seconds=20):
+def wait_for(condition, what, seconds=20, every=0.005):
     """
     Waits until `condition()` is true and returns what it gave. For states that nothing announces:
     looked at often, and given up late enough that only a hang gets there.
@@ -34,7 +34,7 @@ def wait_for(condition, what, seconds=20):
         if result:
             return result
         assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 class Netns:

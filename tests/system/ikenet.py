@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+Networks for real IKE daemons: gateways on a switch, a client behind each, and an eye on the wire
+that tells ESP from clear text.
+
+    alice 10.1.0.2 -- 10.1.0.1 moon 192.0.2.1 ==== switch ==== 192.0.2.2 sun 10.2.0.1 -- 10.2.0.2 bob
+
+and the same over IPv6. A gateway is an engine with its charon, or a plain Linux with strongSwan's
+own userspace ESP, kernel-libipsec.
+"""
+
+import collections
+import contextlib
+import select
+import socket
+import struct
+import threading
+import time
+
+from charon import Charon
+from engine import Engine, port
+from netns import Netns, helper, wait_for
+from wire import ETH_P_ALL, SO_RCVBUFFORCE
+
+PACKET_OUTGOING = 4
+
+
+class Switch:
+    """A bridge in a namespace. What is attached to it is on one wire."""
+
+    def __init__(self, netns, name="wire"):
+        self.netns, self.name = netns, name
+        self.ports = 0
+        netns.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; "
+                              "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6")
+        netns.batch([f"link add {name} type bridge", f"link set {name} up promisc on"])
+
+    def attach(self, netns, ifname):
+        """A new interface of another namespace, connected here."""
+        self.ports += 1
+        mine = f"{self.name}{self.ports}"
+        helper("veth_new", netns.name, ifname, self.netns.name, mine)
+        self.netns.ip("link set", mine, "master", self.name)
+
+
+def kind_of(frame):
+    """What a frame on the wire is: esp, ike, keepalive, neighbour, or clear."""
+    ethertype, packet = frame[12:14], frame[14:]
+    if ethertype == b"\x08\x06":
+        return "neighbour"
+    if ethertype == b"\x08\x00":
+        protocol, payload = packet[9], packet[(packet[0] & 15) * 4:]
+    elif ethertype == b"\x86\xdd":
+        protocol, payload = packet[6], packet[40:]
+        if protocol == 0:  # hop-by-hop options: multicast listeners
+            protocol, payload = payload[0], payload[8:]
+        if protocol == 58 and payload[0] in range(130, 138) or payload[:1] == b"\x8f":
+            return "neighbour"
+    else:
+        return "neighbour"  # link layer's own
+    if protocol in (50, 51):
+        return "esp"
+    if protocol == 17:
+        return kind_of_udp(payload)
+    return "clear"
+
+
+def kind_of_udp(payload):
+    ports = struct.unpack_from("!HH", payload)
+    if 500 in ports:
+        return "ike"
+    if 4500 in ports:
+        if len(payload) == 9:
+            return "keepalive"
+        return "ike" if payload[8:12] == bytes(4) else "esp"
+    return "clear"
+
+
+class Eye:
+    """Sees every frame on a switch and says what they were."""
+
+    def __init__(self, switch):
+        with switch.netns.entered():
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+            self.socket.bind((switch.name, ETH_P_ALL))
+        self.socket.setblocking(False)
+
+    def frames(self):
+        """What has passed since the last call."""
+        while True:
+            try:
+                frame, address = self.socket.recvfrom(65536)
+            except BlockingIOError:
+                return
+            if address[2] != PACKET_OUTGOING:
+                yield frame
+
+    def look(self):
+        """How many of each kind have passed since the last call."""
+        return collections.Counter(map(kind_of, self.frames()))
+
+    def close(self):
+        self.socket.close()
+
+
+class Client:
+    """A host behind a gateway, or anywhere with addresses: who sends and receives."""
+
+    def __init__(self, name, addresses, netns=None):
+        self.netns = netns or Netns(name)
+        self.name, self.addresses = name, addresses
+
+    def ping(self, address, count=3, size=56, source=None):
+        """Every echo request is answered."""
+        words = ["-I", source] if source else []
+        self.netns.run("ping", "-q", "-c", count, "-i", "0.01", "-W", "10", "-s", size, *words,
+                       address)
+
+    def reaches(self, address):
+        """Whether one echo request is answered within a second."""
+        return "1 received" in self.netns.run("ping", "-q", "-c", "1", "-W", "1", address,
+                                              check=False)
+
+    def listen(self, port=5001, address="::"):
+        server = self.netns.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+        server.listen()
+        server.settimeout(20)
+        return server
+
+    def tcp(self, server, address, port=5001, size=200_000):
+        """Sends so many bytes to a server by TCP, and they come back."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        data = bytes(i * 7 & 255 for i in range(1024)) * (size // 1024)
+        with server.listen(port) as listener, self.netns.socket(family, socket.SOCK_STREAM) as s:
+            echo = threading.Thread(target=echo_once, args=(listener,))
+            echo.start()
+            s.settimeout(20)
+            s.connect((address, port))
+            sender = threading.Thread(target=send_all, args=(s, data))
+            sender.start()
+            back = bytearray()
+            while len(back) < len(data) and (piece := s.recv(65536)):
+                back += piece
+            sender.join()
+            echo.join()
+        assert bytes(back) == data
+
+    def close(self):
+        self.netns.close()
+
+
+def send_all(s, data):
+    s.sendall(data)
+    s.shutdown(socket.SHUT_WR)
+
+
+def echo_once(listener):
+    s, _ = listener.accept()
+    with s:
+        s.settimeout(20)
+        while piece := s.recv(65536):
+            s.sendall(piece)
+
+
+class Flow:
+    """
+    Numbered datagrams from one client to another for as long as the block lasts. Then `sent` is how
+    many left, `lost` which never came, `twice` how many came again.
+    """
+
+    def __init__(self, sender, receiver, address, port=6000, interval=0.001):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.out = sender.netns.socket(family, socket.SOCK_DGRAM)
+        self.out.connect((address, port))
+        self.into = receiver.netns.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.into.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.into.bind(("::", port))
+        self.into.setblocking(False)
+        self.interval = interval
+        self.sent, self.came = 0, collections.Counter()
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.send)
+
+    def send(self):
+        while not self.ending.wait(self.interval):
+            with contextlib.suppress(OSError):  # an ICMP error that came back: the number is lost
+                self.sent += 1
+                self.out.send(struct.pack("!Q", self.sent) + bytes(92))
+
+    def arrived(self):
+        """How many different ones have arrived by now."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.came[struct.unpack_from("!Q", self.into.recv(2048))[0]] += 1
+        return len(self.came)
+
+    def await_more(self, count=100, seconds=30):
+        """Waits until so many more have arrived than until now."""
+        before = self.arrived()
+        wait_for(lambda: self.arrived() >= before + count, "more of the flow", seconds)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+        self.out.close()
+        last, still = -1, time.monotonic()
+        while time.monotonic() - still < 0.5 and self.arrived() < self.sent:
+            if len(self.came) != last:
+                last, still = len(self.came), time.monotonic()
+            select.select([self.into], [], [], 0.1)
+        self.into.close()
+
+    @property
+    def lost(self):
+        return [n for n in range(1, self.sent + 1) if n not in self.came]
+
+    @property
+    def twice(self):
+        return sum(count - 1 for count in self.came.values())
+
+
+class Site:
+    """
+    A gateway with number N: addresses 192.0.2.N and 2001:db8:f::N on a switch, the networks
+    10.N.0.0/16 and 2001:db8:N::/48 behind it, and a client there. Sealane and its charon.
+    """
+
+    def __init__(self, switch, name, client, number, authority=None, address=None, via=None,
+                 settings=(), **engine):
+        self.name, self.number = name, number
+        self.address = address or f"192.0.2.{number}"
+        self.address6 = f"2001:db8:f::{number}"
+        self.net, self.net6 = f"10.{number}.0.0/16", f"2001:db8:{number}::/48"
+        self.via = via
+        self.settings = settings
+        self.netns = Netns(name)
+        self.client = Client(client, [f"10.{number}.0.2", f"2001:db8:{number}::2"])
+        self.engine = self.charon = None
+        self.exits = contextlib.ExitStack()
+        self.exits.callback(self.netns.close)
+        self.exits.callback(self.client.close)
+        try:
+            self.build(switch, authority, engine)
+        except BaseException:
+            self.close()
+            raise
+
+    def build(self, switch, authority, engine):
+        self.connect(switch, "wan0", "lan0")
+        for ifname in ("wan0", "lan0"):
+            helper("below_engine", self.netns.name, ifname)
+        self.engine = Engine(self.netns, [port("lan", "lan0", "protected"),
+                                          port("wan", "wan0", "unprotected")], **engine)
+        self.exits.callback(self.engine.stop)
+        self.set_up()
+        self.start_charon(authority, self.engine)
+
+    def connect(self, switch, wan, lan):
+        helper("veth_new", self.netns.name, lan, self.client.netns.name, "eth0")
+        switch.attach(self.netns, wan)
+        n = self.number
+        self.client.netns.batch([
+            f"addr add 10.{n}.0.2/24 dev eth0", f"addr add 2001:db8:{n}::2/64 dev eth0",
+            f"route add default via 10.{n}.0.1", f"route add default via 2001:db8:{n}::1"])
+
+    def set_up(self):
+        """Addresses and routes, on interfaces that are called lan and wan."""
+        n = self.number
+        self.netns.batch([
+            "link set lan up", "link set wan up",
+            f"addr add 10.{n}.0.1/24 dev lan", f"addr add 2001:db8:{n}::1/64 dev lan nodad",
+            f"addr add {self.address}/24 dev wan", f"addr add {self.address6}/64 dev wan nodad"])
+        self.route_elsewhere()
+        wait_for(lambda: not self.engine or {"0.0.0.0/0", "::/0"} <= self.engine.routes(),
+                 "the engine to follow the routes")
+
+    def route_elsewhere(self):
+        """Everything else is behind the other site, or where `via` says."""
+        other = 3 - self.number
+        self.netns.batch([f"route add default via {self.via or f'192.0.2.{other}'}",
+                          f"route add default via 2001:db8:f::{other}"])
+
+    def start_charon(self, authority, engine):
+        self.charon = Charon(self.netns, self.name, engine, authority, self.settings)
+        self.exits.callback(self.charon.close)
+
+    def conf(self, other, ike=(), children=None, auth="pubkey", outer=4, **child):
+        """The connection `gw` to another site; its child `net` unless others are given."""
+        near, far = ((self.address6, other.address6) if outer == 6 else
+                     (self.address, other.address))
+        if children is None:
+            children = {"net": {"local_ts": self.net, "remote_ts": other.net, **child}}
+        return {"gw": {
+            "version": 2, "local_addrs": near, "remote_addrs": far,
+            "local": {"auth": auth, "id": self.name}, "remote": {"auth": auth, "id": other.name},
+            **dict(ike), "children": children}}
+
+    def sealed(self):
+        """Packets that the engine has sealed and opened so far."""
+        workers = self.engine.ctl("worker", "show")["worker"]
+        return sum(w["sealed"] for w in workers), sum(w["opened"] for w in workers)
+
+    def close(self):
+        self.exits.close()
+
+
+PSK = {"ike": {"secret": "0sFpZAZqEN6Ti9sqt4ZP5EWcqx"}}
+
+
+def configure(moon, sun, **options):
+    """Both sides get the same connection, each from its own point of view."""
+    for me, other in ((moon, sun), (sun, moon)):
+        me.charon.load(connections=me.conf(other, **options), secrets=PSK)
+
+
+class LibipsecSite(Site):
+    """The same, with kernel-libipsec for its ESP and the Linux kernel for everything else."""
+
+    def build(self, switch, authority, engine):
+        self.connect(switch, "wan", "lan")
+        self.netns.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward; "
+                                   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+        self.set_up()
+        self.start_charon(authority, None)
