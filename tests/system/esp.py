@@ -4,6 +4,7 @@ The peer's side of ESP: scapy's IPsec layer (over python3-cryptography) is the s
 packet that the engine makes or takes. What scapy lacks, the high sequence half under HMAC, is added.
 """
 
+import copy
 import secrets
 import struct
 from dataclasses import dataclass
@@ -120,12 +121,14 @@ class Tunnel:
     """
     A pair of SAs between the engine (`ours`) and the peer that a test plays (`theirs`), with keys
     that no other has: the engine remembers how far each key has been used. `out` is the SA of what
-    the engine sends, `into` of what it receives.
+    the engine sends, `into` of what it receives. `high` and `low` are the halves of the sequence
+    number that both have got to, `words` are more words of `ip xfrm state add`.
     """
 
-    def __init__(self, ours, theirs, suite=GCM, spi=0x10001, reqid=1, esn=False, high=0, window=64):
-        self.ours, self.theirs, self.suite = ours, theirs, suite
-        self.reqid, self.esn, self.high, self.window = reqid, esn, high, window
+    def __init__(self, ours, theirs, suite=GCM, spi=0x10001, reqid=1, esn=False, high=0, low=0,
+                 window=64, words=""):
+        self.ours, self.theirs, self.suite, self.words = ours, theirs, suite, words
+        self.reqid, self.esn, self.high, self.low, self.window = reqid, esn, high, low, window
         self.spi_in, self.spi_out = spi, spi + 0x1000000
         self.key = {way: secrets.token_bytes(suite.key_len) for way in "io"}
         self.auth_key = {way: secrets.token_bytes(suite.auth_key_len) for way in "io"}
@@ -138,16 +141,27 @@ class Tunnel:
         src, dst, spi = ((self.theirs, self.ours, self.spi_in) if way == "i"
                          else (self.ours, self.theirs, self.spi_out))
         words = f"src {src} dst {dst} proto esp spi {spi:#x} reqid {self.reqid} mode tunnel " \
-                f"replay-window {self.window} flag af-unspec "
+                f"replay-window {self.window} flag af-unspec {self.words} "
         if self.esn:
             words += "flag esn "
             if self.high:
                 words += f"{'replay-seq-hi' if way == 'i' else 'replay-oseq-hi'} {self.high} "
+        if self.low:
+            words += f"{'replay-seq' if way == 'i' else 'replay-oseq'} {self.low:#x} "
         return words + self.suite.words(self.key[way], self.auth_key[way])
 
     def template(self, way):
         src, dst = (self.theirs, self.ours) if way == "i" else (self.ours, self.theirs)
         return f"tmpl src {src} dst {dst} proto esp reqid {self.reqid} mode tunnel"
+
+    def mirrored(self):
+        """The same tunnel as the peer has it, for a peer that is driven by `ip` as well."""
+        other = copy.copy(self)
+        other.ours, other.theirs = self.theirs, self.ours
+        other.spi_in, other.spi_out = self.spi_out, self.spi_in
+        other.key = {"i": self.key["o"], "o": self.key["i"]}
+        other.auth_key = {"i": self.auth_key["o"], "o": self.auth_key["i"]}
+        return other
 
     def states(self):
         """Commands of `ip` that install both SAs."""
