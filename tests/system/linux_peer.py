@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+A gateway whose peer is a real Linux kernel (uml.py) with ESP of its own, and whose host on the
+protected side is one as well: what one of them sends the other answers, or did not get.
+"""
+
+import contextlib
+import re
+import shlex
+import socket
+import threading
+from pathlib import Path
+
+from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway
+from linux_services import ECHO_PORT
+from uml import Guest
+
+SERVICES = Path(__file__).resolve().parent / "linux_services.py"
+
+
+# "Drop what goes to a group address": what kernels say unasked (multicast listener reports) would be
+# counted. All their neighbours are permanent.
+NO_MULTICAST = "tc filter add dev {} egress protocol all bpf direct-action bytecode " \
+    "'4,48 0 0 0,69 0 1 1,6 0 0 2,6 0 0 4294967295'"
+
+
+class LinuxGateway(Gateway):
+    """The interfaces have the MAC addresses that Gateway told the engine: neighbours are known."""
+
+    guest = None
+
+    def build(self, more, engine):
+        super().build(more, engine)
+        self.address_host()
+        self.guest = Guest(self.peers, "wan1")
+        self.address_guest()
+        self.guest.run(f"python3 {SERVICES}")
+
+    def address_host(self):
+        self.peers.run("tc", "filter", "del", "dev", "lan1", "ingress")
+        self.peers.run(*shlex.split(NO_MULTICAST.format("lan1")))
+        self.peers.run("sysctl", "-q", "net.ipv6.conf.lan1.disable_ipv6=0")
+        self.peers.batch(
+            [f"addr add {HOST[4]}/24 dev lan1", f"addr add {HOST[6]}/64 dev lan1 nodad"]
+            + self.routes("lan1", {4: "10.1.0.1", 6: "2001:db8:1::1"}, FAR, HOST,
+                          self.lan.gateway_mac))
+
+    def address_guest(self):
+        self.guest.run("tc qdisc add dev vec0 clsact && " + NO_MULTICAST.format("vec0"))
+        self.guest.batch(
+            ["link set lo up", "link set vec0 up",
+             f"addr add {THEIRS[4]}/24 dev vec0", f"addr add {THEIRS[6]}/64 dev vec0 nodad",
+             f"addr add {REMOTE[4]} dev lo", f"addr add {REMOTE[6]} dev lo nodad"]
+            + self.routes("vec0", OURS, NEAR, REMOTE, self.wan.gateway_mac))
+
+    @staticmethod
+    def routes(device, via, to, source, mac):
+        """Commands of `ip`: the gateway as a neighbour, and what is reached by way of it."""
+        return [line for family in (4, 6) for line in (
+            f"neigh replace {via[family]} lladdr {mac} dev {device} nud permanent",
+            f"route add {to[family]} via {via[family]} dev {device} src {source[family]}")]
+
+    def close(self):
+        if self.guest:
+            self.guest.close()
+        super().close()
+
+    def tunnel(self, outer=4, inner=(4, 6), **options):
+        """As a gateway's, on both sides."""
+        tunnel = super().tunnel(outer, inner, **options)
+        mirrored = tunnel.mirrored()
+        self.guest.batch(FLUSH + mirrored.states() + [
+            line for family in inner for line in mirrored.policies(FAR[family], NEAR[family])])
+        return tunnel
+
+    def ping(self, family, *sizes, words=""):
+        """The host pings the guest through the tunnel, once with each size; every answer is right."""
+        output = self.peers.run("sh", "-c", "\n".join(
+            f"ping -n -c 1 -W 10 -s {size} {words} {REMOTE[family]} || exit" for size in sizes))
+        assert "wrong data" not in output
+
+    def echo(self, family, data):
+        """The host sends over TCP and the guest sends it all back: gives what came."""
+        with self.peers.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family]) as s:
+            s.settimeout(60)
+            s.connect((REMOTE[family], ECHO_PORT))
+            sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+            sender.start()
+            got = b"".join(iter(lambda: s.recv(65536), b""))
+            sender.join()
+        return got
+
+    @contextlib.contextmanager
+    def nothing_lost(self):
+        """Neither side counts anything as wrong meanwhile."""
+        before = self.engine.drops(), self.guest_errors()
+        yield
+        assert (self.engine.drops(), self.guest_errors()) == before
+
+    def guest_errors(self):
+        """What the guest's kernel has counted as wrong, of all SAs and of those it has now."""
+        output = self.guest.run("cat /proc/net/xfrm_stat; ip -s xfrm state")
+        counters = re.findall(r"(Xfrm\w+)\s+(\d+)", output)
+        stats = re.findall(r"stats:\s+(replay-window \d+ replay \d+ failed \d+)", output)
+        counters += [pair for line in stats for pair in re.findall(r"([a-z-]+) (\d+)", line)]
+        return {name: int(count) for name, count in counters if int(count)}

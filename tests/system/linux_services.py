@@ -1,0 +1,48 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+What runs in the guest beside its kernel: sockets on port 4500 that have the kernel take ESP out of
+UDP (RFC 3948), and a TCP service that sends back all it got. Returns when both are there.
+"""
+
+import os
+import signal
+import socket
+
+UDP_ENCAP = 100
+UDP_ENCAP_ESPINUDP = 2
+ECHO_PORT = 7
+
+
+def listen(family, kind, port):
+    listener = socket.socket(family, kind)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listener.bind(("", port))
+    return listener
+
+
+def echo(listener):
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            data = b"".join(iter(lambda: connection.recv(65536), b""))
+            connection.sendall(data)
+
+
+def main():
+    families = (socket.AF_INET, socket.AF_INET6)
+    encapsulated = [listen(family, socket.SOCK_DGRAM, 4500) for family in families]
+    for listener in encapsulated:
+        listener.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)
+    for family in families:
+        listener = listen(family, socket.SOCK_STREAM, ECHO_PORT)
+        listener.listen()
+        if os.fork() == 0:
+            echo(listener)
+    if os.fork() == 0:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
