@@ -113,14 +113,21 @@ find_sa(const struct worker *w, const struct rte_mbuf *m, struct ours *known,
 	return sa;
 }
 
+/* In front of the lookup; packets in a row mostly are of one SA. */
 static void
-prefetch_spis(const struct worker *w, const struct burst *b)
+prefetch_sas(const struct worker *w, const struct burst *b)
 {
+	rte_be32_t before = 0;
+
 	for (unsigned int i = 0; i < b->n; i++) {
 		const struct packet *p = packet(b->m[i]);
+		const struct esp_header *esp = esp_header(b->m[i]);
 
-		if (rte_pktmbuf_data_len(b->m[i]) >= esp_offset(p) + sizeof(struct esp_header))
-			sad_prefetch(w->dp->sad, esp_header(b->m[i])->spi);
+		if (rte_pktmbuf_data_len(b->m[i]) < esp_offset(p) + sizeof(*esp) ||
+		    esp->spi == before)
+			continue;
+		before = esp->spi;
+		sad_prefetch_inbound(w->dp->sad, w->id, esp->spi, rte_be_to_cpu_32(esp->seq));
 	}
 }
 
@@ -135,7 +142,7 @@ sad_stage(struct worker *w, struct burst *b)
 	struct ours known = {0};
 	unsigned int kept = 0;
 
-	prefetch_spis(w, b);
+	prefetch_sas(w, b);
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		struct packet *p = packet(m);

@@ -35,16 +35,13 @@ policy_touch(const struct worker *w, struct policy *policy)
 
 /* What a decrypted packet is checked against: its SA's selector, and a policy that fits the SA. */
 static bool
-decrypted_allowed(struct worker *w, const struct packet *p, enum spd_dir dir,
-		  const struct flow *flow)
+decrypted_allowed(struct worker *w, const struct packet *p, const struct spd_query *q)
 {
-	struct policy *policy;
+	const struct flow *flow = &q->flow;
+	struct policy *policy = q->policy;
 
 	if (p->sa->narrow && !selector_match(&p->sa->control->params.sel, flow))
 		return false;
-	/* Relaxed: a mark that changes under the feet of a packet is either. */
-	policy = spd_lookup(w->dp->spd, atomic_load_explicit(&p->sa->tenant, memory_order_relaxed),
-			    dir, flow);
 	/* A later fragment on an SA with ports: RFC 4301 section 7.3. */
 	if (policy == NULL || !spd_allows(policy, p->sa) ||
 	    selector_blind(&policy->params.id.sel, flow))
@@ -55,13 +52,12 @@ decrypted_allowed(struct worker *w, const struct packet *p, enum spd_dir dir,
 
 /* A clear packet from the unprotected side passes where policy lets it come unprotected. */
 static bool
-clear_allowed(struct worker *w, const struct packet *p, enum spd_dir dir, const struct flow *flow)
+clear_allowed(struct worker *w, const struct packet *p, const struct spd_query *q)
 {
-	struct policy *policy;
+	struct policy *policy = q->policy;
 
-	if ((p->flags & PACKET_LOCAL) != 0 && is_ike(flow, flow->dport))
+	if ((p->flags & PACKET_LOCAL) != 0 && is_ike(&q->flow, q->flow.dport))
 		return true;
-	policy = spd_lookup(w->dp->spd, p->tenant, dir, flow);
 	if (policy == NULL)
 		return w->dp->config->spd.no_match == NO_MATCH_BYPASS;
 	policy_touch(w, policy);
@@ -79,46 +75,90 @@ needs_check(const struct worker *w, const struct packet *p)
 		w->dp->ifaces[p->in].side == SIDE_UNPROTECTED);
 }
 
-/* Whether a packet may come in. */
-static bool
-check_packet(struct worker *w, const struct rte_mbuf *m, enum drop_reason *reason)
-{
-	const struct packet *p = packet(m);
-	enum spd_dir dir = (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD;
-	struct flow flow;
+/* What a burst asks the SPD: packets in a row with one flow, and one SA, ask once. */
+struct asked {
+	struct spd_query queries[BURST_MAX];
+	uint8_t first[BURST_MAX], end[BURST_MAX]; /* the packets that ask it */
+	unsigned int n;
+};
 
-	packet_flow(m, &flow);
-	if ((p->flags & PACKET_DECRYPTED) != 0) {
-		*reason = DROP_SELECTOR;
-		return decrypted_allowed(w, p, dir, &flow);
+static_assert(BURST_MAX <= SPD_BURST, "a burst is answered at once");
+
+static inline void
+ask(struct asked *asked, const struct burst *b, unsigned int i, uint64_t tenant, enum spd_dir dir)
+{
+	const struct rte_mbuf *m = b->m[i];
+	struct spd_query *q = &asked->queries[asked->n];
+
+	if (i > 0 && asked->n > 0 && packet(b->m[i - 1])->sa == packet(m)->sa &&
+	    packet_same_flow(b->m[i - 1], m)) {
+		asked->end[asked->n - 1]++;
+		return;
 	}
-	*reason = DROP_POLICY_IN;
-	return clear_allowed(w, p, dir, &flow);
+	packet_flow(m, &q->flow);
+	q->tenant = tenant;
+	q->dir = dir;
+	asked->first[asked->n] = (uint8_t)i;
+	asked->end[asked->n++] = (uint8_t)(i + 1);
 }
 
-/* What is of the flow, and came by the SA, of the packet before it passes as that one did. */
+/* Whether a packet may come in. */
+static bool
+check_packet(struct worker *w, const struct packet *p, const struct spd_query *q,
+	     enum drop_reason *reason)
+{
+	if ((p->flags & PACKET_DECRYPTED) != 0) {
+		*reason = DROP_SELECTOR;
+		return decrypted_allowed(w, p, q);
+	}
+	*reason = DROP_POLICY_IN;
+	return clear_allowed(w, p, q);
+}
+
+/* Whose policies a packet that comes in is checked against. */
+static uint64_t
+tenant_in(const struct packet *p)
+{
+	if ((p->flags & PACKET_DECRYPTED) == 0)
+		return p->tenant;
+	/* Relaxed: a mark that changes under the feet of a packet is either. */
+	return atomic_load_explicit(&p->sa->tenant, memory_order_relaxed);
+}
+
+/* Packets of one flow, which the way in is part of, all need the check or none does. */
 void
 spd_check(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_IN;
-	const struct rte_mbuf *passed = NULL;
-	unsigned int kept = 0;
+	unsigned int kept = 0, next = 0;
+	struct asked asked;
 
+	asked.n = 0;
 	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
+		const struct packet *p = packet(b->m[i]);
 
-		if (needs_check(w, packet(m))) {
-			bool same = passed != NULL && packet(passed)->sa == packet(m)->sa &&
-				    packet_same_flow(passed, m);
-
-			if (!same && !check_packet(w, m, &reason)) {
-				packet_drop(w, m, reason);
-				continue;
-			}
-			passed = m;
-		}
-		b->m[kept++] = m;
+		if (needs_check(w, p))
+			ask(&asked, b, i, tenant_in(p),
+			    (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
 	}
+	if (asked.n == 0)
+		return;
+	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
+	for (unsigned int k = 0; k < asked.n; k++) {
+		bool passes =
+			check_packet(w, packet(b->m[asked.first[k]]), &asked.queries[k], &reason);
+
+		while (next < asked.first[k])
+			b->m[kept++] = b->m[next++];
+		for (; next < asked.end[k]; next++) {
+			if (passes)
+				b->m[kept++] = b->m[next];
+			else
+				packet_drop(w, b->m[next], reason);
+		}
+	}
+	while (next < b->n)
+		b->m[kept++] = b->m[next++];
 	b->n = (uint16_t)kept;
 }
 
@@ -171,59 +211,81 @@ is_own_ike(const struct worker *w, const struct packet *p, const struct flow *fl
 
 /* An error that quotes what came from the protected side, or decrypted, leaves only protected. */
 static enum verdict
-outbound_verdict(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
+outbound_verdict(struct worker *w, struct packet *p, const struct spd_query *q,
+		 enum drop_reason *reason)
 {
 	bool bypass = w->dp->config->spd.no_match == NO_MATCH_BYPASS;
-	struct packet *p = packet(m);
-	struct policy *policy;
-	struct flow flow;
+	struct policy *policy = q->policy;
 
-	packet_flow(m, &flow);
-	if (is_own_ike(w, p, &flow))
+	if (is_own_ike(w, p, &q->flow))
 		return VERDICT_BYPASS;
-	policy = spd_lookup(w->dp->spd, p->tenant, SPD_OUT, &flow);
 	if (policy != NULL) {
 		policy_touch(w, policy);
 		if (policy->params.action == SPD_PROTECT)
-			return protect(w, p, policy, &flow, reason);
+			return protect(w, p, policy, &q->flow, reason);
 		bypass = policy->params.action == SPD_BYPASS;
 	}
 	*reason = DROP_POLICY_OUT;
 	return bypass && (p->flags & PACKET_QUOTES) == 0 ? VERDICT_BYPASS : VERDICT_DROP;
 }
 
+/* What the stages to come read of the SAs that the answers name. */
+static void
+prefetch_sas(const struct worker *w, const struct asked *asked)
+{
+	for (unsigned int i = 0; i < asked->n; i++) {
+		struct policy *policy = asked->queries[i].policy;
+		/* Relaxed: only a hint. */
+		const struct sa *sa =
+			policy ? atomic_load_explicit(&policy->sa, memory_order_relaxed) : NULL;
+
+		if (sa)
+			sad_prefetch_outbound(w->dp->sad, w->id, sa);
+	}
+}
+
+/* Not to be protected. */
+static void
+leave(struct worker *w, struct rte_mbuf *m, enum verdict verdict, enum drop_reason reason)
+{
+	if (verdict == VERDICT_BYPASS) {
+		burst_add(&w->leaving, m);
+		return;
+	}
+	if (reason == DROP_POLICY_OUT)
+		icmp_error(w, m, ICMP_ERR_POLICY, 0);
+	packet_drop(w, m, reason);
+}
+
 /*
- * Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`. What
- * is of the flow of the packet before takes its SA.
+ * Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`.
+ * Packets of one query fare alike.
  */
 void
 spd_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_OUT;
-	const struct rte_mbuf *before = NULL; /* to be protected */
-	unsigned int kept = 0;
+	unsigned int kept = 0, next = 0;
+	struct asked asked;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
+	asked.n = 0;
+	for (unsigned int i = 0; i < b->n; i++)
+		ask(&asked, b, i, packet(b->m[i])->tenant, SPD_OUT);
+	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
+	prefetch_sas(w, &asked);
+	for (unsigned int k = 0; k < asked.n; k++) {
+		struct packet *first = packet(b->m[next]);
+		enum verdict verdict = outbound_verdict(w, first, &asked.queries[k], &reason);
 
-		if (before != NULL && packet_same_flow(before, m)) {
-			packet(m)->sa = packet(before)->sa;
-			b->m[kept++] = m;
-			continue;
-		}
-		switch (outbound_verdict(w, m, &reason)) {
-		case VERDICT_PROTECT:
-			before = m;
-			b->m[kept++] = m;
-			break;
-		case VERDICT_BYPASS:
-			burst_add(&w->leaving, m);
-			break;
-		case VERDICT_DROP:
-			if (reason == DROP_POLICY_OUT)
-				icmp_error(w, m, ICMP_ERR_POLICY, 0);
-			packet_drop(w, m, reason);
-			break;
+		for (; next < asked.end[k]; next++) {
+			struct rte_mbuf *m = b->m[next];
+
+			if (likely(verdict == VERDICT_PROTECT)) {
+				packet(m)->sa = first->sa;
+				b->m[kept++] = m;
+			} else {
+				leave(w, m, verdict, reason);
+			}
 		}
 	}
 	b->n = (uint16_t)kept;

@@ -124,6 +124,13 @@ replay_infer(uint64_t top, uint32_t window, uint32_t seq_lo)
 	return edge + (uint32_t)(seq_lo - (uint32_t)edge);
 }
 
+void
+replay_prefetch(const struct replay *r, uint32_t window, uint32_t seq_lo)
+{
+	__builtin_prefetch(r, 1);
+	__builtin_prefetch((const void *)&r->slot[(seq_lo >> 5) & (replay_slots(window) - 1)], 1);
+}
+
 bool
 replay_check(const struct replay *r, uint64_t seq)
 {

@@ -198,8 +198,11 @@ enum sad_miss {
 struct sa *sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst,
 		      uint8_t family, uint8_t carrier, enum sad_miss *miss);
 
-/* Worker: brings the line that sad_lookup() reads first. */
-void sad_prefetch(const struct sad *sad, rte_be32_t spi);
+/*
+ * Worker: brings what receiving a packet of that SPI and number (its low half) reads and writes,
+ * but for the key: where the engine chose the SPI.
+ */
+void sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi, uint32_t seq);
 
 /*
  * Worker: charges authenticated packets, and all their bytes, to their SA. `now` is wall-clock
@@ -208,5 +211,7 @@ void sad_prefetch(const struct sad *sad, rte_be32_t spi);
  */
 void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
 		uint32_t bytes, uint64_t now);
+/* Worker: brings what sending by the SA reads and writes, but for its key. */
+void sad_prefetch_outbound(const struct sad *sad, unsigned int worker, const struct sa *sa);
 enum sad_fault { SAD_FAULT_REPLAY, SAD_FAULT_AUTH };
 void sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fault fault);

@@ -83,14 +83,17 @@ sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst, uint
 }
 
 void
-sad_prefetch(const struct sad *sad, rte_be32_t spi)
+sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi, uint32_t seq)
 {
 	const struct sa *sa = place_named(sad, spi);
 
-	if (sa) {
-		__builtin_prefetch(sa);
-		__builtin_prefetch(&sa->src);
-	}
+	if (!sa)
+		return;
+	__builtin_prefetch(sa);
+	__builtin_prefetch(&sa->src);
+	__builtin_prefetch((const void *)&sa->seq); /* and the state */
+	replay_prefetch((const struct replay *)(sa + 1), sad->config.replay_window, seq);
+	__builtin_prefetch(&sad->counters[worker][rte_be_to_cpu_32(spi) & sad->index_mask], 1);
 }
 
 /* ---- the control thread ---- */

@@ -51,6 +51,16 @@ sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t p
 }
 
 void
+sad_prefetch_outbound(const struct sad *sad, unsigned int worker, const struct sa *sa)
+{
+	__builtin_prefetch(sa);
+	__builtin_prefetch(&sa->src);
+	__builtin_prefetch(sa->outer);
+	__builtin_prefetch((const void *)&sa->seq, 1);
+	__builtin_prefetch(&sad->counters[worker][sa->index], 1);
+}
+
+void
 sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fault fault)
 {
 	struct sa_counters *c = &sad->counters[worker][sa->index];

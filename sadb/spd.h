@@ -104,6 +104,20 @@ uint32_t spd_tuples(const struct spd *spd); /* combinations of prefix lengths in
 struct policy *spd_lookup(const struct spd *spd, uint64_t tenant, enum spd_dir dir,
 			  const struct flow *flow);
 
+#define SPD_BURST 64 /* queries that are answered at once */
+
+/* A question of a burst, and its answer. */
+struct spd_query {
+	struct flow flow;
+	uint64_t tenant;
+	enum spd_dir dir;
+	struct policy *policy; /* what spd_lookup() gives */
+};
+
+/* Worker: answers up to SPD_BURST at once, so that what is not in cache is fetched for all of them
+ * together. */
+void spd_lookup_burst(const struct spd *spd, struct spd_query *queries, unsigned int n);
+
 /*
  * Worker: whether a packet that the SA decrypted may pass (RFC 4301 section 5.2): the policy of its
  * flow protects, and its template fits the SA in protocol, mode, addresses, reqid and if_id.

@@ -21,14 +21,17 @@ entry_fits(const struct entry *e, const struct flow *f)
 			     ((f->dport ^ e->dport) & e->dport_mask) == 0);
 }
 
+static inline union ip_addr
+masked(const union ip_addr *a, const uint64_t mask[2])
+{
+	return (union ip_addr){.u64 = {a->u64[0] & mask[0], a->u64[1] & mask[1]}};
+}
+
 /* The better of `best` and the first policy of the tuple that the flow matches. */
 static inline struct entry *
 probe(const struct spd *spd, const struct view *v, const struct flow *f, struct entry *best)
 {
-	union ip_addr src = {
-		.u64 = {f->src.u64[0] & v->src_mask[0], f->src.u64[1] & v->src_mask[1]}};
-	union ip_addr dst = {
-		.u64 = {f->dst.u64[0] & v->dst_mask[0], f->dst.u64[1] & v->dst_mask[1]}};
+	union ip_addr src = masked(&f->src, v->src_mask), dst = masked(&f->dst, v->dst_mask);
 	struct chash_node *node = chash_first(&spd->policies, spd_hash(spd, v->seed, &src, &dst));
 
 	for (; node; node = chash_next(node)) {
@@ -77,6 +80,69 @@ spd_lookup(const struct spd *spd, uint64_t tenant, enum spd_dir dir, const struc
 		now = atomic_load_explicit(&spd->moves, memory_order_relaxed);
 	} while (moves != now);
 	return e ? &e->policy : NULL;
+}
+
+/* The tuples whose chains are fetched ahead: the rest are rarely asked. */
+#define VIEWS_AHEAD 2
+
+/* Where the lookup of a query begins: the heads of its first chains. */
+struct start {
+	_Atomic(struct chash_node *) *head[VIEWS_AHEAD];
+};
+
+static void
+fetch_heads(const struct spd *spd, const struct group *g, const struct flow *f, struct start *start)
+{
+	bool v6 = f->family == FAMILY_V6;
+	const struct view *v = g->views + (v6 ? g->count[0] : 0);
+
+	for (uint32_t i = 0; i < VIEWS_AHEAD && i < g->count[v6]; i++) {
+		union ip_addr src = masked(&f->src, v[i].src_mask);
+		union ip_addr dst = masked(&f->dst, v[i].dst_mask);
+		uint32_t hash = spd_hash(spd, v[i].seed, &src, &dst);
+
+		start->head[i] = &spd->policies.heads[hash & spd->policies.mask];
+		__builtin_prefetch(start->head[i]);
+	}
+}
+
+static void
+fetch_entries(const struct start *start)
+{
+	for (uint32_t i = 0; i < VIEWS_AHEAD && start->head[i]; i++) {
+		/* Relaxed: only a hint; the lookup reads it again. */
+		struct chash_node *node =
+			atomic_load_explicit(start->head[i], memory_order_relaxed);
+
+		if (node) {
+			__builtin_prefetch(entry_of(node));
+			__builtin_prefetch(&entry_of(node)->policy);
+		}
+	}
+}
+
+void
+spd_lookup_burst(const struct spd *spd, struct spd_query *queries, unsigned int n)
+{
+	struct start starts[SPD_BURST];
+	const struct group *g = NULL;
+
+	for (unsigned int i = 0; n > 1 && i < n; i++) {
+		const struct spd_query *q = &queries[i];
+
+		if (i == 0 || q->tenant != q[-1].tenant || q->dir != q[-1].dir)
+			g = spd_group(spd, q->tenant, q->dir);
+		starts[i] = (struct start){{NULL}};
+		if (g)
+			fetch_heads(spd, g, &q->flow, &starts[i]);
+	}
+	for (unsigned int i = 0; n > 1 && i < n; i++)
+		fetch_entries(&starts[i]);
+	for (unsigned int i = 0; i < n; i++) {
+		struct spd_query *q = &queries[i];
+
+		q->policy = spd_lookup(spd, q->tenant, q->dir, &q->flow);
+	}
 }
 
 /* RFC 4301 section 5.2 step 4. Endpoints are a matter of tunnels. */

@@ -578,14 +578,23 @@ test_lookups_agree_with_a_linear_search(void **state)
 	uint64_t r = 20221128, hits = 0, lookups = 0;
 
 	for (int round = 0; round < 8000; round++) {
+		struct spd_query queries[SPD_BURST];
+		unsigned int n = 1 + random_below(&r, SPD_BURST);
+
 		model_change(f, m, &r);
-		for (int i = 0; i < 40; i++, lookups++) {
-			struct flow flow = random_flow(&r);
-			uint64_t tenant =
-				tenant_make(random_below(&r, 2) * 7, random_below(&r, 3) * 7);
-			uint8_t dir = (uint8_t)random_below(&r, SPD_DIRS);
-			const struct spd_params *want = model_lookup(m, tenant, dir, &flow);
-			const struct policy *got = spd_lookup(f->spd, tenant, dir, &flow);
+		for (unsigned int i = 0; i < n; i++)
+			queries[i] = (struct spd_query){
+				.flow = random_flow(&r),
+				.tenant = tenant_make(random_below(&r, 2) * 7,
+						      random_below(&r, 3) * 7),
+				.dir = random_below(&r, SPD_DIRS),
+			};
+		spd_lookup_burst(f->spd, queries, n);
+		for (unsigned int i = 0; i < n; i++, lookups++) {
+			const struct spd_query *q = &queries[i];
+			const struct spd_params *want =
+				model_lookup(m, q->tenant, (uint8_t)q->dir, &q->flow);
+			const struct policy *got = q->policy;
 
 			assert_int_equal(got != NULL, want != NULL);
 			if (!want)
