@@ -17,6 +17,8 @@ struct fib_prefix;
 enum config_polling { POLLING_ADAPTIVE, POLLING_BUSY };
 enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
 enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
+enum config_df { DF_COPY, DF_SET, DF_CLEAR };
+enum config_fragment { FRAGMENT_BEFORE, FRAGMENT_AFTER };
 
 struct config_workers {
 	unsigned int *cores; /* CPU numbers, one worker each; default the last CPU */
@@ -69,6 +71,11 @@ struct config_spd {
 	enum config_no_match no_match; /* default discard */
 };
 
+struct config_tunnels {
+	enum config_df df;             /* of outer IPv4 headers, default copy */
+	enum config_fragment fragment; /* before or after encryption, default before */
+};
+
 struct config_crypto {
 	char *backend; /* "ipsec-mb" (default) or "openssl" */
 	char **legacy; /* algorithms that are off unless named here ("sha1") */
@@ -96,6 +103,7 @@ struct config {
 	unsigned int neighbours_count;
 	struct config_sad sad;
 	struct config_spd spd;
+	struct config_tunnels tunnels;
 	struct config_crypto crypto;
 	struct config_sockets sockets;
 	struct config_log log;

@@ -29,6 +29,17 @@ static const cyaml_strval_t no_match_names[] = {
 	{"bypass", NO_MATCH_BYPASS},
 };
 
+static const cyaml_strval_t df_names[] = {
+	{"copy", DF_COPY},
+	{"set", DF_SET},
+	{"clear", DF_CLEAR},
+};
+
+static const cyaml_strval_t fragment_names[] = {
+	{"before", FRAGMENT_BEFORE},
+	{"after", FRAGMENT_AFTER},
+};
+
 /* What numbers may be, by their key (libcyaml 1.3 knows no ranges). */
 static const struct range {
 	const char *key;
@@ -144,6 +155,12 @@ static const cyaml_schema_field_t spd_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tunnels_fields[] = {
+	CHOICE(OPTIONAL, struct config_tunnels, df, df_names),
+	CHOICE(OPTIONAL, struct config_tunnels, fragment, fragment_names),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_value_t algorithm_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED),
 };
@@ -174,6 +191,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	LIST(OPTIONAL, struct config, neighbours, neighbour_schema, CYAML_UNLIMITED),
 	SECTION(sad, sad_fields),
 	SECTION(spd, spd_fields),
+	SECTION(tunnels, tunnels_fields),
 	SECTION(crypto, crypto_fields),
 	SECTION(sockets, sockets_fields),
 	SECTION(log, log_fields),

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <rte_errno.h>
+#include <rte_random.h>
 #include <rte_ring_elem.h>
 
 #include "host.h"
@@ -48,6 +49,19 @@ dataplane_memory(const struct config *config)
 	return packets * (room + 512) + ports * MEMORY_PER_PORT + MEMORY_EXTRA;
 }
 
+/* What becomes of the DF bit (RFC 4301 section 8.1); an SA may ask for a cleared one by itself. */
+static uint16_t
+df_flags(enum config_df df)
+{
+	static const uint16_t flags[] = {
+		[DF_COPY] = 0,
+		[DF_SET] = SA_DF_SET,
+		[DF_CLEAR] = SA_NOPMTUDISC,
+	};
+
+	return flags[df];
+}
+
 static int
 start_databases(struct dataplane *dp, struct crypto_ctx *crypto, struct reason *why)
 {
@@ -56,6 +70,7 @@ start_databases(struct dataplane *dp, struct crypto_ctx *crypto, struct reason *
 		.max_sas = config->sad.max_sas,
 		.workers = config->workers.cores_count,
 		.replay_window = config->sad.replay_window,
+		.flags = df_flags(config->tunnels.df),
 		.crypto = crypto,
 		.reclaim = dp->reclaim,
 	};
@@ -176,6 +191,7 @@ dataplane_new(const struct config *config, struct crypto_ctx *crypto, enum crypt
 	}
 	dp->config = config;
 	dp->backend = backend;
+	atomic_init(&dp->ip_ids, (uint32_t)rte_rand());
 	dp->reclaim = reclaim_new(config->workers.cores_count);
 	if (!dp->reclaim) {
 		reason_set(why, ENOMEM, "no memory for deferred freeing");

@@ -46,6 +46,7 @@ struct dataplane {
 	struct host *host;         /* the helper thread of the TAPs */
 	struct waiting *waiting;   /* packets without a neighbour, see waiting.h */
 	struct rte_ring *acquires; /* struct acquire, from workers to the control thread */
+	_Atomic uint32_t ip_ids;   /* identifications given out to workers, see worker_ip_id() */
 	_Atomic bool stop;
 };
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <rte_byteorder.h>
+#include <rte_ip.h>
 
 #include "sadb/sa.h"
 
@@ -38,6 +39,19 @@ static inline uint32_t
 esp_flow_hash(const struct sa *sa)
 {
 	return sa->spi;
+}
+
+/*
+ * The outer DF bit for an inner packet (RFC 4301 section 8.1): as the SA says, or copied, where
+ * every IPv6 packet has one. Over IPv6 it says whether the outer packet may be cut, too.
+ */
+static inline bool
+esp_outer_df(const struct sa *sa, const void *inner, uint8_t family)
+{
+	if ((sa->flags & (SA_NOPMTUDISC | SA_DF_SET)) != 0)
+		return (sa->flags & SA_NOPMTUDISC) == 0;
+	return family == FAMILY_V6 || (((const struct rte_ipv4_hdr *)inner)->fragment_offset &
+				       RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0;
 }
 
 /* The largest inner packet that the SA fits into an outer packet of `mtu` bytes; 0 if none. */

@@ -99,7 +99,8 @@ write_outer_v4(struct worker *w, const struct sa *sa, struct rte_ipv4_hdr *ip, u
 {
 	ip->type_of_service = tos;
 	ip->total_length = rte_cpu_to_be_16(len);
-	ip->packet_id = rte_cpu_to_be_16((uint16_t)w->ipv4_id++);
+	/* What nobody may cut needs none (RFC 6864 section 4.1): the others last longer so. */
+	ip->packet_id = df ? 0 : rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
 	ip->fragment_offset = df ? RTE_BE16(RTE_IPV4_HDR_DF_FLAG) : 0;
 	ip->hdr_checksum = outer_checksum(sa, ip);
 	if ((sa->flags & SA_ENCAP_UDP) != 0)
@@ -113,16 +114,6 @@ write_outer_v6(const struct sa *sa, struct rte_ipv6_hdr *ip, uint16_t len, uint8
 	tos_set(ip, FAMILY_V6, tos);
 	if ((sa->flags & SA_ENCAP_UDP) != 0)
 		((struct rte_udp_hdr *)(ip + 1))->dgram_len = ip->payload_len;
-}
-
-/* The outer DF bit: the inner one's, set over IPv6, clear if the SA says so (RFC 4301 8.1). */
-static bool
-outer_df(const struct sa *sa, const void *inner, uint8_t family)
-{
-	if ((sa->flags & SA_NOPMTUDISC) != 0)
-		return false;
-	return family == FAMILY_V6 || (((const struct rte_ipv4_hdr *)inner)->fragment_offset &
-				       RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0;
 }
 
 /* `len` is 16, 8 or, for the NULL cipher, 0. */
@@ -150,7 +141,7 @@ encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
 	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *);
 	uint8_t tos = outer_tos(sa, tos_get(inner, p->family));
-	bool df = outer_df(sa, inner, p->family);
+	bool df = esp_outer_df(sa, inner, p->family);
 	struct esp_header *esp;
 	uint8_t *outer;
 

@@ -213,15 +213,76 @@ cut_tcp(struct worker *w, const struct rte_mbuf *m, uint32_t mtu, struct rte_mbu
 	return n;
 }
 
-unsigned int
-fragment_packet(struct worker *w, struct rte_mbuf *m, uint32_t mtu,
-		struct rte_mbuf *out[FRAGMENTS_MAX])
-{
-	unsigned int n = is_merged(m) ? cut_tcp(w, m, mtu, out) : cut_ipv4(w, m, mtu, out);
+/* A fragment of ESP over IPv6: the fragment header stands between IP and ESP. */
+struct header6 {
+	struct rte_ipv6_hdr ip;
+	struct rte_ipv6_fragment_ext fragment;
+} __rte_packed;
 
+static void
+finish_fragment6(struct header6 *h, uint8_t proto, uint32_t size, uint32_t offset, bool more)
+{
+	h->ip.payload_len = rte_cpu_to_be_16((uint16_t)(sizeof(h->fragment) + size));
+	h->ip.proto = IPPROTO_FRAGMENT;
+	h->fragment.next_header = proto;
+	h->fragment.reserved = 0;
+	h->fragment.frag_data = rte_cpu_to_be_16((uint16_t)(offset | more));
+}
+
+static unsigned int
+cut_ipv6(struct worker *w, const struct rte_mbuf *m, uint32_t mtu, struct rte_mbuf **out)
+{
+	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
+	struct header6 h = {.ip = *ip, .fragment.id = rte_cpu_to_be_32(worker_ip_id(w))};
+	const uint8_t *payload = (const uint8_t *)(ip + 1);
+	uint32_t left = rte_pktmbuf_pkt_len(m) - sizeof(*ip), room = mtu - sizeof(h), offset = 0;
+	unsigned int n = count_fragments(left, room, room);
+
+	if (!make_parts(w, m, out, n))
+		return 0;
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t size = fragment_size(left, room);
+
+		left -= size;
+		finish_fragment6(&h, ip->proto, size, offset, left > 0);
+		if (!fill(out[i], &h, sizeof(h), payload + offset, size)) {
+			rte_pktmbuf_free_bulk(out, n);
+			return 0;
+		}
+		packet(out[i])->l4_off = sizeof(h);
+		packet(out[i])->fragment = offset != 0 ? 2 : 1;
+		offset += size;
+	}
+	return n;
+}
+
+/* The parts take the packet's place. */
+static unsigned int
+finish(struct worker *w, struct rte_mbuf *m, unsigned int n)
+{
 	if (n > 0) {
 		w->count.made += n - 1;
 		rte_pktmbuf_free(m);
 	}
 	return n;
+}
+
+unsigned int
+fragment_packet(struct worker *w, struct rte_mbuf *m, uint32_t mtu,
+		struct rte_mbuf *out[FRAGMENTS_MAX])
+{
+	return finish(w, m, is_merged(m) ? cut_tcp(w, m, mtu, out) : cut_ipv4(w, m, mtu, out));
+}
+
+unsigned int
+fragment_sealed(struct worker *w, struct rte_mbuf *m, uint32_t mtu,
+		struct rte_mbuf *out[FRAGMENTS_MAX])
+{
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+
+	if (packet(m)->family == FAMILY_V6)
+		return finish(w, m, cut_ipv6(w, m, mtu, out));
+	/* One with DF has none of its own yet. */
+	ip->packet_id = rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
+	return finish(w, m, cut_ipv4(w, m, mtu, out));
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pmtu: makes a packet fit the way of its SA (RFC 4301 section 8): what is too long once it has
- * been sealed is cut before, or answered with the MTU of the tunnel.
+ * pmtu: makes a packet fit the way of its SA (RFC 4301 section 8): what would be too long once it
+ * has been sealed is cut, before or after that, or answered with the MTU of the tunnel.
  */
 #include "esp.h"
 #include "fragment.h"
 #include "icmp.h"
 #include "walk.h"
 #include "worker.h"
+
+#define IPV6_MTU_MIN 1280u /* RFC 8200 section 5 */
 
 /* The MTU of the interface by which the SA's outer packets leave. */
 static uint32_t
@@ -29,27 +31,10 @@ add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)
 	burst_add(fit, m);
 }
 
-/* Too long for the tunnel: cut (RFC 4301 section 8.2.1), or answered with the tunnel's MTU. */
-static void
-fit_packet(struct worker *w, struct burst *fit, struct rte_mbuf *m, uint32_t inner_mtu)
-{
-	struct rte_mbuf *parts[FRAGMENTS_MAX];
-	unsigned int n = 0;
-
-	if (fragment_allowed(m))
-		n = fragment_packet(w, m, inner_mtu, parts);
-	else
-		icmp_error(w, m, ICMP_ERR_TOO_BIG, inner_mtu);
-	if (n == 0)
-		packet_drop(w, m, DROP_MTU);
-	for (unsigned int i = 0; i < n; i++)
-		add_or_flush(w, fit, parts[i]);
-}
-
-/* The largest inner packet of the SA of the packet before. */
+/* The room that the SA of the packet before has, of outer packets and of inner ones. */
 struct fit {
 	const struct sa *sa;
-	uint32_t inner_mtu;
+	uint32_t outer_mtu, inner_mtu;
 };
 
 static bool
@@ -59,9 +44,68 @@ fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 
 	if (p->sa != fit->sa) {
 		fit->sa = p->sa;
-		fit->inner_mtu = esp_inner_mtu(p->sa, outer_mtu(w, p));
+		fit->outer_mtu = outer_mtu(w, p);
+		fit->inner_mtu = esp_inner_mtu(p->sa, fit->outer_mtu);
 	}
 	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;
+}
+
+/*
+ * Whether the packet is sealed as it is and the outer one cut. IPv6 must get through up to 1280
+ * bytes, however small the tunnel's own MTU (RFC 2473 section 7.1); apart from that it is a choice,
+ * where the outer DF bit allows it.
+ */
+static bool
+cut_after(const struct worker *w, const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+
+	if ((p->flags & PACKET_MERGED) != 0)
+		return false;
+	if (p->family == FAMILY_V6 && rte_pktmbuf_pkt_len(m) <= IPV6_MTU_MIN)
+		return true;
+	return w->dp->config->tunnels.fragment == FRAGMENT_AFTER &&
+	       !esp_outer_df(p->sa, rte_pktmbuf_mtod(m, const void *), p->family);
+}
+
+/* Before it all that is ready goes: order is kept. */
+static void
+seal_and_cut(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_t mtu)
+{
+	struct burst one = {.n = 1, .m = {m}};
+	struct rte_mbuf *parts[FRAGMENTS_MAX];
+	unsigned int n;
+
+	walk_sealing(w, ready);
+	walk_seal(w, &one);
+	if (w->leaving.n == 0) /* dropped, or with the SA's owner now, who comes here, too */
+		return;
+	w->leaving.n = 0;
+	n = fragment_sealed(w, m, mtu, parts);
+	if (n == 0)
+		packet_drop(w, m, DROP_MTU);
+	for (unsigned int i = 0; i < n; i++)
+		burst_add(&w->leaving, parts[i]);
+	walk_leave(w);
+}
+
+/* Cut before it is sealed, or answered with the tunnel's MTU (RFC 4301 section 8.2.1). */
+static void
+cut_or_answer(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_t mtu)
+{
+	struct rte_mbuf *parts[FRAGMENTS_MAX];
+	unsigned int n = 0;
+
+	if (fragment_allowed(m))
+		n = fragment_packet(w, m, mtu, parts);
+	else if (packet(m)->family == FAMILY_V6)
+		icmp_error(w, m, ICMP_ERR_TOO_BIG, RTE_MAX(mtu, IPV6_MTU_MIN));
+	else
+		icmp_error(w, m, ICMP_ERR_TOO_BIG, mtu);
+	if (n == 0)
+		packet_drop(w, m, DROP_MTU);
+	for (unsigned int i = 0; i < n; i++)
+		add_or_flush(w, ready, parts[i]);
 }
 
 /* The packets from b->m[first] on, the first of which is too long. */
@@ -76,20 +120,22 @@ fit_rest(struct worker *w, struct burst *b, unsigned int first, struct fit *fit)
 
 		if (fits(w, m, fit))
 			add_or_flush(w, &ready, m);
+		else if (cut_after(w, m))
+			seal_and_cut(w, &ready, m, fit->outer_mtu);
 		else
-			fit_packet(w, &ready, m, fit->inner_mtu);
+			cut_or_answer(w, &ready, m, fit->inner_mtu);
 	}
 	*b = ready;
 }
 
 /*
- * Fragmentation comes before encryption. Fragments may be more than a burst holds: what is ready
- * then goes through the rest of the walk, in order, and the burst is filled again.
+ * Fragments may be more than a burst holds: what is ready then goes through the rest of the walk,
+ * in order, and the burst is filled again.
  */
 void
 pmtu(struct worker *w, struct burst *b)
 {
-	struct fit fit = {NULL, 0};
+	struct fit fit = {0};
 	unsigned int i = 0;
 
 	while (i < b->n && fits(w, b->m[i], &fit))

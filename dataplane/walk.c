@@ -44,12 +44,24 @@ run(struct worker *w, stage_fn *const *stages, unsigned int count, struct burst 
 #define RUN(list, w, b) run(w, list, RTE_DIM(list), b)
 
 void
+walk_seal(struct worker *w, struct burst *b)
+{
+	RUN(sealing, w, b);
+}
+
+void
+walk_leave(struct worker *w)
+{
+	RUN(leaving, w, &w->leaving);
+}
+
+void
 walk_sealing(struct worker *w, struct burst *b)
 {
 	if (w->leaving.n + b->n > BURST_MAX)
-		RUN(leaving, w, &w->leaving);
-	RUN(sealing, w, b);
-	RUN(leaving, w, &w->leaving);
+		walk_leave(w);
+	walk_seal(w, b);
+	walk_leave(w);
 }
 
 static void

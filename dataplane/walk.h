@@ -25,6 +25,9 @@ void walk(struct worker *w, struct burst *frames);
 void walk_resume(struct worker *w, struct burst *b);
 /* Runs fitted packets from seq_reserve to tx, and leaves the burst and `leaving` empty. */
 void walk_sealing(struct worker *w, struct burst *b);
+/* The two halves of it: to `leaving`, which has room for the burst; and what is there to tx. */
+void walk_seal(struct worker *w, struct burst *b);
+void walk_leave(struct worker *w);
 
 stage_fn classify; /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
 

@@ -12,7 +12,6 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
-#include <rte_random.h>
 
 #include "icmp.h"
 #include "idle.h"
@@ -21,6 +20,7 @@
 #define ACQUIRE_RATE     100 /* requests for SAs of one worker in a second */
 #define ACQUIRE_BURST    50
 #define CLOCK_PER_SECOND 64 /* readings of the wall clock */
+#define IP_IDS           64 /* identifications of a block */
 
 /* Seconds of the wall clock, without asking the system at each poll. */
 static void
@@ -174,7 +174,6 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	w->dp = dp;
 	w->id = id;
 	w->lcore = lcore;
-	w->ipv4_id = (uint32_t)rte_rand();
 	rate_limit_init(&w->icmp_rate, rte_get_tsc_hz(), ICMP_PER_SECOND, ICMP_BURST);
 	rate_limit_init(&w->acquire_rate, rte_get_tsc_hz(), ACQUIRE_RATE, ACQUIRE_BURST);
 	w->inbox = inbox_new(id, socket);
@@ -189,6 +188,14 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 		return NULL;
 	}
 	return w;
+}
+
+void
+worker_take_ip_ids(struct worker *w)
+{
+	/* Relaxed: the blocks only have to differ. */
+	w->ip_id = atomic_fetch_add_explicit(&w->dp->ip_ids, IP_IDS, memory_order_relaxed);
+	w->ip_id_end = w->ip_id + IP_IDS;
 }
 
 /* Frees all workers; none runs. */

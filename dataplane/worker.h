@@ -50,7 +50,7 @@ struct worker {
 	uint64_t clock_due;     /* TSC at which `now` is read again */
 	uint32_t idle_polls;    /* in succession */
 	_Atomic uint32_t idle;  /* enum idle_state: who polls the queues */
-	uint32_t ipv4_id;       /* next value of this worker's block */
+	uint32_t ip_id, ip_id_end; /* of this worker's block: worker_ip_id() */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
 	struct burst inbound;  /* ESP for us, at sad_lookup */
@@ -89,6 +89,22 @@ void workers_stop(struct dataplane *dp); /* waits for them, frees what their inb
 
 /* Sums the counters of all workers. Control thread; a snapshot, not a barrier. */
 void workers_sum(const struct dataplane *dp, struct worker_counters *sum);
+
+/* Takes the worker's next block of IP identifications. */
+void worker_take_ip_ids(struct worker *w);
+
+/*
+ * An identification for a packet that is fragmented, or may be on its way. Workers take blocks of
+ * one sequence, so an IPv4 one (the low 16 bits) returns after 65536 such packets at the earliest,
+ * less the blocks under way, whichever workers send them (RFC 6864 section 4.3).
+ */
+static inline uint32_t
+worker_ip_id(struct worker *w)
+{
+	if (unlikely(w->ip_id == w->ip_id_end))
+		worker_take_ip_ids(w);
+	return w->ip_id++;
+}
 
 /* ---- the ways in which a packet leaves the line; on the worker's own thread ---- */
 

@@ -31,7 +31,7 @@
 #define SA_IN_ONLY         (1u << 2) /* XFRMA_SA_DIR said so; without it an SA serves both */
 #define SA_OUT_ONLY        (1u << 3)
 #define SA_ENCAP_UDP       (1u << 4) /* RFC 3948 */
-#define SA_NOPMTUDISC      (1u << 5) /* the outer DF bit is cleared */
+#define SA_NOPMTUDISC      (1u << 5) /* the outer DF bit is cleared, SA_DF_SET or not */
 #define SA_NOECN           (1u << 6) /* ECN is not carried over */
 #define SA_DONT_ENCAP_DSCP (1u << 7) /* the outer DSCP is 0 */
 #define SA_DECAP_DSCP      (1u << 8) /* the outer DSCP is copied in */
@@ -39,6 +39,7 @@
 #define SA_AF_UNSPEC       (1u << 10) /* both families inside, whatever the selector says */
 #define SA_ICMP            (1u << 11)
 #define SA_ALIGN4          (1u << 12)
+#define SA_DF_SET          (1u << 13) /* the outer DF bit is set; neither: copied */
 
 #define SA_SEQ_CLOSED UINT64_MAX /* value of `seq` when the SA has been retired */
 

@@ -116,7 +116,7 @@ attach_key(struct sad *sad, struct sa *sa, const struct sa_params *p)
 
 static void
 fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
-	   const struct key_state *state)
+	   const struct key_state *state, uint16_t more_flags)
 {
 	const struct crypto_suite *suite = &crypto_suites[p->suite];
 
@@ -128,7 +128,7 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->suite = p->suite;
 	sa->mode = p->mode;
 	sa->family = p->id.family;
-	sa->flags = p->flags & (uint16_t)~SA_REPLAY;
+	sa->flags = (p->flags & (uint16_t)~SA_REPLAY) | more_flags;
 	if (p->replay_window != 0)
 		sa->flags |= SA_REPLAY;
 	sa->reqid = p->reqid;
@@ -179,7 +179,7 @@ sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
 		return reason_set(why, ENOMEM, "no memory for a replay window of %u",
 				  p->replay_window);
 	attach_key(sad, sa, p);
-	fill_lines(sa, slot, p, state);
+	fill_lines(sa, slot, p, state, sad->config.flags);
 	fill_window(sad, sa, p, &state->print);
 	atomic_init(&sa->owner, slot->control.index % sad->config.workers);
 	slot->control.params = *p;

@@ -25,6 +25,7 @@ struct sad_config {
 	uint32_t max_sas;          /* SAs at one time */
 	uint32_t workers;          /* reader threads, each with its own counters */
 	uint32_t replay_window;    /* least window of an inbound SA, whatever is asked for */
+	uint16_t flags;            /* SA_* that every SA has beside its own */
 	struct crypto_ctx *crypto; /* for expanding keys; the control thread's */
 	struct reclaim *reclaim;
 };

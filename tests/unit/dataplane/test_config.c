@@ -55,6 +55,7 @@ static const struct bad {
 	{"sad: {max_sas: 1}\n", "f:1: missing key \"ports\"\n"},
 	{PORT "sads: {}\nspd:\n  max: 1\n",
 	 "f:3: sads: unknown key, expected one of: workers, ports, routes, neighbours, sad, spd, "
+	 "tunnels, "
 	 "crypto, sockets, log\n"
 	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match\n"},
 	{PORT "sad:\n  max_sas: 1\nsad:\n  max_sas: 2\n",
@@ -205,6 +206,8 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->sad.replay_window, 992);
 	assert_int_equal(c->spd.max_policies, 16384);
 	assert_int_equal(c->spd.no_match, NO_MATCH_DISCARD);
+	assert_int_equal(c->tunnels.df, DF_COPY);
+	assert_int_equal(c->tunnels.fragment, FRAGMENT_BEFORE);
 	assert_string_equal(c->crypto.backend, "ipsec-mb");
 	assert_int_equal(c->crypto.legacy_count, 0);
 	assert_string_equal(c->sockets.xfrm, "/run/sealane/xfrm.sock");
@@ -243,6 +246,7 @@ every_key_arrives(void **state)
 		"- {address: 10.1.0.1, mac: \"02:00:00:00:00:01\", port: v7}\n"
 		"sad: {max_sas: 10, replay_window: 64}\n"
 		"spd: {max_policies: 20, no_match: bypass}\n"
+		"tunnels: {df: clear, fragment: after}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
 		"sockets: {xfrm: /a, show: /b, group: root}\n"
 		"log: {level: debug, target: /var/log/sealane}\n",
@@ -276,6 +280,8 @@ every_key_arrives(void **state)
 	assert_int_equal(c->sad.replay_window, 64);
 	assert_int_equal(c->spd.max_policies, 20);
 	assert_int_equal(c->spd.no_match, NO_MATCH_BYPASS);
+	assert_int_equal(c->tunnels.df, DF_CLEAR);
+	assert_int_equal(c->tunnels.fragment, FRAGMENT_AFTER);
 	assert_string_equal(c->crypto.backend, "openssl");
 	assert_int_equal(c->crypto.legacy_count, 1);
 	assert_string_equal(c->crypto.legacy[0], "sha1");

@@ -27,6 +27,13 @@ setup(void **state)
 }
 
 static int
+setup_two_workers(void **state)
+{
+	engine_start(&e, 2);
+	return 0;
+}
+
+static int
 teardown(void **state)
 {
 	engine_stop(&e);
@@ -129,12 +136,95 @@ the_inner_mtu_is_exact_for_every_suite(void **state)
 	}
 }
 
+/* RFC 6864 section 4.3: blocks of one sequence, however unevenly the workers take them. */
+static void
+identifications_return_after_65536_packets_of_all_workers(void **state)
+{
+	static uint8_t seen[UINT16_MAX + 1];
+	unsigned int under_way = 2 * 64;
+
+	for (unsigned int i = 0; i < sizeof(seen) - under_way; i++) {
+		uint16_t id = (uint16_t)worker_ip_id(e.dp->workers[i % 3 == 0]);
+
+		assert_int_equal(seen[id], 0);
+		seen[id] = 1;
+	}
+}
+
+static void
+protect_all_to_the_far_side(void)
+{
+	struct spd_params policy = {
+		.id = {.dir = SPD_OUT,
+		       .sel = {.dst = ip_addr_v4(rte_cpu_to_be_32(0x0a020000)),
+			       .dst_len = 16,
+			       .family = FAMILY_V4}},
+		.action = SPD_PROTECT,
+		.tmpl = {.src = wan_address(FAMILY_V4, true),
+			 .dst = wan_address(FAMILY_V4, false),
+			 .family = FAMILY_V4,
+			 .proto = IPPROTO_ESP,
+			 .mode = SA_MODE_TUNNEL,
+			 .reqid = 7},
+	};
+	struct reason why = {""};
+
+	if (spd_add(e.dp->spd, &policy, false, &why) != 0)
+		fail_msg("%s", why.text);
+}
+
+/* Sends a packet of `len` bytes without DF from the lan; counts the frames of the wan port. */
+static unsigned int
+frames_sent_for(uint16_t len)
+{
+	static uint8_t frame[2048];
+	size_t l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
+	unsigned int frames = 0;
+	struct rte_mbuf *m;
+
+	put_ipv4(frame + l2, LAN_HOST, FAR_HOST, IPPROTO_UDP, len - 20u);
+	assert_int_equal(engine_fate(&e, 0, frame, l2 + len), DROP_COUNT);
+	while ((m = engine_sent(&e, 1)) != NULL) {
+		const struct rte_ipv4_hdr *ip =
+			rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, l2);
+
+		assert_int_equal(ip->next_proto_id, IPPROTO_ESP);
+		assert_in_range(rte_pktmbuf_pkt_len(m), 1, l2 + 1500);
+		frames++;
+		rte_pktmbuf_free(m);
+	}
+	return frames;
+}
+
+/* Where the packet came in, it is given to the SA's owner, who finds it too long in turn. */
+static void
+another_workers_packet_is_cut_after_sealing_by_the_owner(void **state)
+{
+	struct sa *sa = add_sa(&(struct tunnel){.outer = FAMILY_V4});
+
+	e.config.tunnels.fragment = FRAGMENT_AFTER;
+	protect_all_to_the_far_side();
+	for (unsigned int owner = 0; owner < 2; owner++) {
+		atomic_store(&sa->owner, owner);
+		assert_int_equal(frames_sent_for(1500), 2);
+		assert_int_equal(frames_sent_for(1000), 1);
+	}
+	assert_int_equal(e.dp->workers[1]->count.sealed, 2);
+	assert_int_equal(e.dp->workers[1]->count.made, 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_inner_mtu_is_exact_for_every_suite, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			identifications_return_after_65536_packets_of_all_workers,
+			setup_two_workers, teardown),
+		cmocka_unit_test_setup_teardown(
+			another_workers_packet_is_cut_after_sealing_by_the_owner, setup_two_workers,
+			teardown),
 	};
 
 	engine_eal();
