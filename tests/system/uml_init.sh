@@ -17,6 +17,11 @@ chmod +x /run/modprobe
 echo /run/modprobe >/proc/sys/kernel/modprobe
 /run/modprobe -a ipv6 xfrm_user esp4 esp6
 
+# Packets as they are on a wire: the driver mistakes those that were merged (their later parts are lost).
+for device in /sys/class/net/vec*; do
+	ethtool -K "${device##*/}" gro off gso off tso off sg off tx off
+done
+
 exec </dev/tty1 >/dev/tty1 2>&1
 stty raw -echo
 printf 'ready\0'
