@@ -11,7 +11,9 @@
 
 #include "checksum.h"
 #include "esp.h"
+#include "frag.h"
 #include "ip_parse.h"
+#include "reassembly.h"
 #include "room.h"
 #include "walk.h"
 #include "worker.h"
@@ -177,6 +179,47 @@ from_host(struct worker *w, struct rte_mbuf *m, struct packet *p, bool link)
 		burst_add(&w->outbound, m);
 }
 
+/* A received packet to the list where it starts. */
+static void
+received(struct worker *w, struct rte_mbuf *m, struct packet *p)
+{
+	if (is_esp(m, p))
+		burst_add(&w->inbound, m);
+	else if (p->family == FAMILY_V6 && is_link_nd(m))
+		packet_punt(w, m);
+	else
+		burst_add(&w->clear, m);
+}
+
+/*
+ * A received fragment: with others of its datagram it is put together where that is for us, on
+ * the one worker that has them all.
+ */
+void
+classify_fragment(struct worker *w, struct rte_mbuf *m)
+{
+	unsigned int to = frag_worker(w, m);
+	enum drop_reason reason;
+
+	if (to != w->id) {
+		packet_handover(w, m, to, RESUME_FRAGMENT);
+		return;
+	}
+	if (reassembly_takes(w, m)) {
+		m = reassembly_add(w, m);
+		if (m == NULL)
+			return;
+		reason = parse_packet(w, m, packet(m),
+				      packet(m)->family == FAMILY_V4 ? ETHERTYPE_IPV4
+								     : ETHERTYPE_IPV6);
+		if (reason != DROP_COUNT) {
+			packet_drop(w, m, reason);
+			return;
+		}
+	}
+	received(w, m, packet(m));
+}
+
 static void
 classify_one(struct worker *w, struct rte_mbuf *m)
 {
@@ -204,12 +247,10 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 		packet_drop(w, m, reason);
 	else if (host)
 		from_host(w, m, p, is_link_nd(m));
-	else if (is_esp(m, p))
-		burst_add(&w->inbound, m);
-	else if (type == ETHERTYPE_IPV6 && is_link_nd(m))
-		packet_punt(w, m);
+	else if (unlikely(p->fragment != 0))
+		classify_fragment(w, m);
 	else
-		burst_add(&w->clear, m);
+		received(w, m, p);
 }
 
 void

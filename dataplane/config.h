@@ -76,6 +76,12 @@ struct config_tunnels {
 	enum config_fragment fragment; /* before or after encryption, default before */
 };
 
+struct config_reassembly {  /* each of a worker */
+	uint32_t max_sets;  /* datagrams under way, default 256 */
+	uint32_t max_bytes; /* of buffers that fragments hold, default 2 MiB */
+	uint32_t timeout;   /* seconds, default 5 */
+};
+
 struct config_crypto {
 	char *backend; /* "ipsec-mb" (default) or "openssl" */
 	char **legacy; /* algorithms that are off unless named here ("sha1") */
@@ -104,6 +110,7 @@ struct config {
 	struct config_sad sad;
 	struct config_spd spd;
 	struct config_tunnels tunnels;
+	struct config_reassembly reassembly;
 	struct config_crypto crypto;
 	struct config_sockets sockets;
 	struct config_log log;

@@ -49,13 +49,16 @@ static const struct range {
 	{"id", 1, 4094},
 	{"mark", 0, UINT32_MAX},
 	{"mark_in", 0, UINT32_MAX},
+	{"max_bytes", 1u << 18, 1u << 30},
 	{"max_policies", 1, 1u << 24},
 	{"max_sas", 1, 1u << 24},
+	{"max_sets", 1, 1u << 20},
 	{"mtu", 576, 9216},
 	{"replay_window", REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX},
 	{"table", 1, UINT32_MAX},
 	{"tenant", 0, UINT32_MAX},
 	{"tenant_in", 0, UINT32_MAX},
+	{"timeout", 1, 60},
 };
 
 #define TEXT(flags, type, member)                                                                  \
@@ -161,6 +164,13 @@ static const cyaml_schema_field_t tunnels_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t reassembly_fields[] = {
+	NUMBER(OPTIONAL, struct config_reassembly, max_sets),
+	NUMBER(OPTIONAL, struct config_reassembly, max_bytes),
+	NUMBER(OPTIONAL, struct config_reassembly, timeout),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_value_t algorithm_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED),
 };
@@ -192,6 +202,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	SECTION(sad, sad_fields),
 	SECTION(spd, spd_fields),
 	SECTION(tunnels, tunnels_fields),
+	SECTION(reassembly, reassembly_fields),
 	SECTION(crypto, crypto_fields),
 	SECTION(sockets, sockets_fields),
 	SECTION(log, log_fields),

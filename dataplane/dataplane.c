@@ -22,6 +22,7 @@
 #define PACKETS_PER_QUEUE  2048
 #define PACKETS_PER_WORKER INBOX_SIZE
 #define MEMORY_PER_PORT    (16u << 20) /* the driver's own */
+#define LARGE_SIZE         (66u << 10)
 #define MEMORY_EXTRA       (64u << 20)
 
 /* Bytes that a packet buffer has for a frame, at most: the driver's slots may exceed the MTU. */
@@ -46,7 +47,8 @@ dataplane_memory(const struct config *config)
 		packets += config->ports[i].vlans_count * PACKETS_PER_QUEUE;
 		room = RTE_MAX(room, frame_room(&config->ports[i]));
 	}
-	return packets * (room + 512) + ports * MEMORY_PER_PORT + MEMORY_EXTRA;
+	return packets * (room + 512) + ports * MEMORY_PER_PORT +
+	       workers * config->reassembly.max_bytes + LARGE_PACKETS * LARGE_SIZE + MEMORY_EXTRA;
 }
 
 /* What becomes of the DF bit (RFC 4301 section 8.1); an SA may ask for a cleared one by itself. */

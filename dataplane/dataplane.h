@@ -33,7 +33,8 @@ struct dataplane {
 	struct spd *spd;
 	struct fib *fib;
 	struct neigh_table *neighs;
-	struct rte_mempool *pool; /* made with the ports, to fit their frames */
+	struct rte_mempool *pool;       /* made with the ports, to fit their frames */
+	struct rte_mempool *large_pool; /* for packets put together of fragments, up to 64 KiB */
 	enum crypto_backend backend;
 
 	struct port ports[PORTS_MAX];

@@ -22,6 +22,11 @@
 	X(NO_NEIGHBOUR, "no_neighbour", "next hop not resolved in time, or its queue was full")    \
 	X(MTU, "mtu", "longer than the way out takes, and may not be fragmented")                  \
 	X(FRAGMENT, "fragment", "fragment of ESP that could not be reassembled")                   \
+	X(FRAG_BAD, "frag_bad", "fragment that cannot be, or does not fit the others")             \
+	X(FRAG_OVERLAP, "frag_overlap", "fragments that overlap: the datagram was discarded")      \
+	X(FRAG_DUPLICATE, "frag_duplicate", "fragment that had come before")                       \
+	X(FRAG_LIMIT, "frag_limit", "too many fragments, or datagrams in fragments, were waiting") \
+	X(FRAG_TIMEOUT, "frag_timeout", "the other fragments did not come in time")                \
 	X(RUNT, "runt", "ESP shorter than header, IV, trailer and ICV")                            \
 	X(ALIGN, "align", "ciphertext not a multiple of the cipher's block")                       \
 	X(SPI_RESERVED, "spi_reserved", "SPI 0 to 255")                                            \

@@ -8,6 +8,7 @@
 
 #include "esp.h"
 #include "ip_parse.h"
+#include "reassembly.h"
 #include "room.h"
 #include "tos.h"
 #include "walk.h"
@@ -342,6 +343,18 @@ decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
+/* What was in a reassembled packet longer than a buffer. */
+static void
+add_large(struct worker *w, struct rte_mbuf *m)
+{
+	struct rte_mbuf *small = reassembly_shrink(w, m);
+
+	if (small == NULL)
+		packet_drop(w, m, DROP_NO_BUF);
+	else
+		burst_add(&w->clear, small);
+}
+
 /* RFC 4303 section 3.4.4.1, once the integrity is known. */
 void
 esp_decap(struct worker *w, struct burst *b)
@@ -377,6 +390,8 @@ esp_decap(struct worker *w, struct burst *b)
 		reason = decap(w, m, next_header, len - ESP_TRAILER - pad_len);
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);
+		else if (unlikely((p->flags & PACKET_LARGE) != 0))
+			add_large(w, m);
 		else
 			burst_add(&w->clear, m);
 	}

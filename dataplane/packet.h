@@ -24,6 +24,7 @@
 /* Where a packet that waited or changed workers goes on. It carries no SA pointer then. */
 enum resume {
 	RESUME_CLASSIFY,          /* an Ethernet frame, as if received on `in` */
+	RESUME_FRAGMENT,          /* a parsed fragment, to be put together or classified */
 	RESUME_SPD_LOOKUP,        /* clear, on its way out of an unprotected interface */
 	RESUME_ADJACENCY,         /* next hop to be found (again) */
 	RESUME_TX,                /* a finished frame for `out` */
@@ -42,6 +43,7 @@ enum resume {
 #define PACKET_L2_GROUP   (1u << 8)  /* came as a multicast or broadcast frame */
 #define PACKET_QUOTES     (1u << 10) /* an ICMP error that quotes what may not leave in clear */
 #define PACKET_MERGED     (1u << 9) /* TCP, longer than the MTU of its way in: merged on that way */
+#define PACKET_LARGE      (1u << 11) /* put together, in a buffer that no port may be given */
 
 struct nexthop;
 
@@ -67,6 +69,11 @@ struct packet {
 		struct { /* while it waits for a neighbour on `out` */
 			union ip_addr next_hop;
 			uint8_t next_hop_family;
+		};
+		struct { /* a fragment, while it waits for the others of its datagram */
+			struct rte_mbuf *later;
+			uint16_t start, end; /* its part of the datagram */
+			uint16_t payload;    /* bytes in front of that */
 		};
 	};
 	uint8_t spi_lead; /* of what comes protected: bytes from l4_off to the SPI */

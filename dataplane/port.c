@@ -204,6 +204,16 @@ packet_pool_new(unsigned int count, unsigned int room, int socket, struct reason
 	return pool;
 }
 
+/* The buffers that fragments may hold while they wait, in all workers. */
+static unsigned int
+waiting_fragments(const struct config *config, uint32_t room)
+{
+	uint32_t cost = (uint32_t)(sizeof(struct rte_mbuf) + sizeof(struct packet)) +
+			PACKET_HEADROOM + RTE_MAX(room, (uint32_t)ROOM_MIN);
+
+	return config->workers.cores_count * (config->reassembly.max_bytes / cost);
+}
+
 /* Buffers for every descriptor, and for all places where packets may be. */
 static int
 make_pool(struct dataplane *dp, struct reason *why)
@@ -225,8 +235,15 @@ make_pool(struct dataplane *dp, struct reason *why)
 		if (i == 0)
 			socket = rte_eth_dev_socket_id(port->ethdev);
 	}
+	count += waiting_fragments(dp->config, room);
 	dp->pool = packet_pool_new(count, room, socket, why);
-	return dp->pool == NULL ? -ENOMEM : 0;
+	if (dp->pool == NULL)
+		return -ENOMEM;
+	dp->large_pool = room_pool_new("large", LARGE_PACKETS, 0, UINT16_MAX, socket);
+	if (dp->large_pool == NULL)
+		return reason_set(why, rte_errno, "no memory for %u large packet buffers: %s",
+				  LARGE_PACKETS, rte_strerror(rte_errno));
+	return 0;
 }
 
 static int
@@ -405,7 +422,9 @@ ports_stop(struct dataplane *dp)
 		rte_eth_dev_close(port->ethdev);
 	}
 	dp->ifaces_count = 0;
+	room_pool_free(dp->large_pool);
 	room_pool_free(dp->pool);
+	dp->large_pool = NULL;
 	dp->pool = NULL;
 }
 

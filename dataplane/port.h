@@ -15,6 +15,9 @@
 
 #define PORTS_MAX 32
 
+/* Buffers of 64 KiB, for what is put together of fragments and fits no other. */
+#define LARGE_PACKETS 63
+
 struct dataplane;
 struct rte_mempool;
 

@@ -115,6 +115,9 @@ walk_resume(struct worker *w, struct burst *b)
 		case RESUME_CLASSIFY:
 			burst_add(&frames, m);
 			break;
+		case RESUME_FRAGMENT:
+			classify_fragment(w, m);
+			break;
 		case RESUME_SPD_LOOKUP:
 			burst_add(&w->outbound, m);
 			break;

@@ -30,6 +30,8 @@ void walk_seal(struct worker *w, struct burst *b);
 void walk_leave(struct worker *w);
 
 stage_fn classify; /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
+/* The part of classify for a fragment whose headers are parsed: from another worker. */
+void classify_fragment(struct worker *w, struct rte_mbuf *m);
 
 stage_fn sad_stage;    /* sad_lookup: the SA of an inbound packet */
 stage_fn replay_stage; /* replay_check: before any crypto */

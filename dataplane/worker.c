@@ -15,6 +15,7 @@
 
 #include "icmp.h"
 #include "idle.h"
+#include "reassembly.h"
 #include "walk.h"
 
 #define ACQUIRE_RATE     100 /* requests for SAs of one worker in a second */
@@ -90,6 +91,8 @@ worker_poll(struct worker *w)
 
 	if (n > 0)
 		tx_flush(w);
+	if (unlikely(w->tsc >= w->reassembly_due))
+		reassembly_expire(w);
 	return n + idle_watch(w);
 }
 
@@ -157,6 +160,7 @@ worker_free(struct worker *w)
 		while (rte_ring_sc_dequeue(w->inbox, (void **)&m) == 0)
 			rte_pktmbuf_free(m);
 	rte_ring_free(w->inbox);
+	reassembly_free(w->reassembly);
 	crypto_ctx_free(w->crypto);
 	rte_free(w);
 }
@@ -177,7 +181,9 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	rate_limit_init(&w->icmp_rate, rte_get_tsc_hz(), ICMP_PER_SECOND, ICMP_BURST);
 	rate_limit_init(&w->acquire_rate, rte_get_tsc_hz(), ACQUIRE_RATE, ACQUIRE_BURST);
 	w->inbox = inbox_new(id, socket);
-	if (w->inbox == NULL) {
+	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
+	w->reassembly_due = UINT64_MAX;
+	if (w->inbox == NULL || w->reassembly == NULL) {
 		reason_set(why, ENOMEM, "worker %u: no memory for its inbox", id);
 		worker_free(w);
 		return NULL;

@@ -20,14 +20,15 @@
 /*
  * received + made + resumed = forwarded + punted + consumed + held + sum of drops, summed over all
  * workers, whenever no packet is under way. `held` and `resumed` bracket the time that a packet
- * waits for a neighbour or in another worker's inbox.
+ * waits for a neighbour, for other fragments or in another worker's inbox.
  */
 struct worker_counters {
 	uint64_t received;  /* from ports and from the host */
 	uint64_t made;      /* here: fragments beyond the first, ICMP errors, split segments */
 	uint64_t forwarded; /* sent out of a port */
 	uint64_t punted;    /* to the host */
-	uint64_t consumed;  /* ended here as they should: keepalives, dummy packets */
+	uint64_t consumed;  /* ended here as they should: keepalives, dummy packets, fragments that
+			     * became part of a whole */
 	uint64_t held, resumed;
 	uint64_t drops[DROP_COUNT];
 	uint64_t sealed, opened; /* packets through crypto, of those above */
@@ -63,6 +64,8 @@ struct worker {
 	struct rte_mbuf *tx[PORTS_MAX][BURST_MAX]; /* frames for each port */
 	uint16_t tx_count[PORTS_MAX];
 	struct rate_limit icmp_rate, acquire_rate;
+	struct reassembly *reassembly;
+	uint64_t reassembly_due; /* TSC at which the oldest datagram in it has waited too long */
 	struct worker_counters count;
 };
 

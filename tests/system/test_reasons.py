@@ -8,7 +8,7 @@ import struct
 
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP, IPOption_LSRR, IPOption_SSRR
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrRouting
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrRouting
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
@@ -280,16 +280,6 @@ class TestHeaders:
         gateway.wan.send(bytes(gateway.wan.frame(tunnel.into.seal(packet))) + bytes(12))
         got = gateway.lan.receive(lambda p: UDP in p, "it")
         assert bytes(got[UDP].payload)[:len(packet[Raw].load)] == packet[Raw].load
-
-
-def test_C36_a_fragment_of_esp_is_dropped(gateway):
-    """Over IPv6: IPv4 fragments are put together by the kernel before af_packet sees them."""
-    tunnel = gateway.tunnel(6)
-    sealed = bytes(tunnel.into.seal(udp(REMOTE[4], HOST[4], size=200), seq=900))[40:]
-    outer = IPv6(src=THEIRS[6], dst=OURS[6])
-    expect(gateway, tunnel, "fragment",
-           outer / IPv6ExtHdrFragment(nh=50, m=1, id=7) / Raw(sealed[:160]),
-           outer / IPv6ExtHdrFragment(nh=50, offset=20, id=7) / Raw(sealed[160:]))
 
 
 class TestNatTraversal:

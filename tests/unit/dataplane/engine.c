@@ -80,6 +80,7 @@ make_config(struct engine *e, unsigned int workers)
 	e->config.ports = e->ports;
 	e->config.ports_count = 2;
 	e->config.spd.no_match = NO_MATCH_BYPASS;
+	e->config.reassembly = (struct config_reassembly){16, 1u << 18, 5};
 }
 
 static void
@@ -230,6 +231,7 @@ engine_stop(struct engine *e)
 		drain(e->from_port[i]);
 	}
 	assert_int_equal(rte_mempool_in_use_count(dp->pool), 0);
+	assert_int_equal(rte_mempool_in_use_count(dp->large_pool), 0);
 	for (unsigned int i = 0; i < dp->ifaces_count; i++)
 		rte_ring_free(dp->ifaces[i].to_host);
 	ports_stop(dp);

@@ -56,7 +56,7 @@ static const struct bad {
 	{PORT "sads: {}\nspd:\n  max: 1\n",
 	 "f:3: sads: unknown key, expected one of: workers, ports, routes, neighbours, sad, spd, "
 	 "tunnels, "
-	 "crypto, sockets, log\n"
+	 "reassembly, crypto, sockets, log\n"
 	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match\n"},
 	{PORT "sad:\n  max_sas: 1\nsad:\n  max_sas: 2\n",
 	 "f:5: sad: key given twice, expected once\n"},
@@ -208,6 +208,9 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->spd.no_match, NO_MATCH_DISCARD);
 	assert_int_equal(c->tunnels.df, DF_COPY);
 	assert_int_equal(c->tunnels.fragment, FRAGMENT_BEFORE);
+	assert_int_equal(c->reassembly.max_sets, 256);
+	assert_int_equal(c->reassembly.max_bytes, 2u << 20);
+	assert_int_equal(c->reassembly.timeout, 5);
 	assert_string_equal(c->crypto.backend, "ipsec-mb");
 	assert_int_equal(c->crypto.legacy_count, 0);
 	assert_string_equal(c->sockets.xfrm, "/run/sealane/xfrm.sock");
@@ -247,6 +250,7 @@ every_key_arrives(void **state)
 		"sad: {max_sas: 10, replay_window: 64}\n"
 		"spd: {max_policies: 20, no_match: bypass}\n"
 		"tunnels: {df: clear, fragment: after}\n"
+		"reassembly: {max_sets: 30, max_bytes: 300000, timeout: 40}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
 		"sockets: {xfrm: /a, show: /b, group: root}\n"
 		"log: {level: debug, target: /var/log/sealane}\n",
@@ -282,6 +286,9 @@ every_key_arrives(void **state)
 	assert_int_equal(c->spd.no_match, NO_MATCH_BYPASS);
 	assert_int_equal(c->tunnels.df, DF_CLEAR);
 	assert_int_equal(c->tunnels.fragment, FRAGMENT_AFTER);
+	assert_int_equal(c->reassembly.max_sets, 30);
+	assert_int_equal(c->reassembly.max_bytes, 300000);
+	assert_int_equal(c->reassembly.timeout, 40);
 	assert_string_equal(c->crypto.backend, "openssl");
 	assert_int_equal(c->crypto.legacy_count, 1);
 	assert_string_equal(c->crypto.legacy[0], "sha1");
