@@ -44,7 +44,6 @@ RTE_LOG_REGISTER(daemon_log, sealane.daemon, NOTICE);
  */
 #define TURN_WAITING_MS 1
 #define TURN_IDLE_MS    10
-#define TICK_MS         100  /* lifetimes and carrier */
 #define NEIGHBOURS_MS   1000 /* confirming neighbours in use */
 
 struct daemon {
@@ -330,11 +329,11 @@ follow_carrier(struct daemon *d)
 }
 
 static uint64_t
-milliseconds(void)
+milliseconds(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -342,11 +341,11 @@ milliseconds(void)
 static void
 tick(struct daemon *d)
 {
-	uint64_t now = milliseconds();
+	uint64_t now = milliseconds(CLOCK_MONOTONIC);
 
 	if (now >= d->tick_due) {
-		d->tick_due = now + TICK_MS;
-		sad_tick(d->dp->sad, (uint64_t)time(NULL));
+		d->tick_due = now + SAD_TICK_MS;
+		sad_tick(d->dp->sad, milliseconds(CLOCK_REALTIME));
 		follow_carrier(d);
 	}
 	if (now >= d->neighbours_due) {

@@ -315,7 +315,7 @@ sa_traffic(json_t *o, const struct sad *sad, const struct sa_control *c)
 	put_number(o, "bytes", usage.bytes);
 	put_number(o, "replay_drops", usage.replay_drops);
 	put_number(o, "auth_drops", usage.auth_drops);
-	put_age(o, "age_seconds", c->added);
+	put_age(o, "age_seconds", c->added_ms / 1000);
 	put_age(o, "idle_seconds", usage.last_used);
 }
 

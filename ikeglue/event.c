@@ -11,7 +11,7 @@ sa_snapshot(const struct ctl *ctl, const struct sa_control *c)
 {
 	struct xfrm_sa sa = {
 		.params = &c->params,
-		.added = c->added,
+		.added = c->added_ms / 1000,
 		.larval = c->state == SA_LARVAL,
 	};
 

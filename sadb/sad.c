@@ -58,7 +58,8 @@ map_counters(struct sad *sad)
 
 	sad->counters = calloc(workers, sizeof(*sad->counters));
 	sad->counters_memory = calloc(workers, sizeof(*sad->counters_memory));
-	if (!sad->counters || !sad->counters_memory)
+	sad->alarms = calloc(workers, sizeof(*sad->alarms));
+	if (!sad->counters || !sad->counters_memory || !sad->alarms)
 		return -ENOMEM;
 	for (uint32_t w = 0; w < workers; w++) {
 		size_t size = (size_t)sad->places * sizeof(struct sa_counters);
@@ -66,6 +67,9 @@ map_counters(struct sad *sad)
 		if (memory_map(&sad->counters_memory[w], size) != 0)
 			return -ENOMEM;
 		sad->counters[w] = sad->counters_memory[w].base;
+		sad->alarms[w] = calloc(sad->places / 64 + 1, sizeof(**sad->alarms));
+		if (!sad->alarms[w])
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -112,6 +116,7 @@ sad_new(const struct sad_config *config, struct reason *why)
 		return NULL;
 	}
 	lay_out(sad, config);
+	wheel_init(&sad->wheel, wall_milliseconds() / SAD_TICK_MS);
 	if (allocate(sad) != 0) {
 		reason_set(why, ENOMEM, "no memory for a SAD of %u SAs", config->max_sas);
 		goto err_free;
@@ -144,6 +149,10 @@ sad_free(struct sad *sad)
 	tombstones_free(&sad->tombstones);
 	index_free(&sad->index);
 	chash_free(&sad->by_spi);
+	if (sad->alarms)
+		for (uint32_t w = 0; w < sad->config.workers; w++)
+			free(sad->alarms[w]);
+	free(sad->alarms);
 	free(sad->counters_memory);
 	free(sad->counters);
 	memory_unmap(&sad->slots_memory);
@@ -205,7 +214,7 @@ slot_free(struct sad *sad, struct slot *slot)
 	usage_reset(sad, slot->control.index);
 	crypto_zeroize(&slot->control.params, sizeof(slot->control.params));
 	slot->control.soft_sent = false;
-	slot->control.added = 0;
+	slot->control.added_ms = 0;
 	STAILQ_INSERT_TAIL(&sad->free, slot, free);
 }
 
@@ -228,6 +237,7 @@ unlink_all(struct slot *slot)
 {
 	for (unsigned int i = 0; i < INDEX_KINDS; i++)
 		index_remove(&slot->links[i]);
+	wheel_stop(&slot->timer);
 }
 
 void
@@ -490,12 +500,13 @@ install(struct sad *sad, struct slot *slot, const struct sa_params *p,
 	if (err != 0)
 		return err;
 	slot->control.state = SA_VALID;
-	slot->control.added = wall_seconds();
+	slot->control.added_ms = wall_milliseconds();
 	index_remove(&slot->links[INDEX_LARVAL]);
 	if (!slot->links[INDEX_ID].prev)
 		index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
 	key_live(sad, slot, &state->print);
 	index_templates(sad, slot);
+	usage_watch(sad, slot);
 	spi_publish(sad, slot->control.sa);
 	tell_changed(sad, slot, true);
 	return 0;
@@ -585,6 +596,7 @@ sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 	old->limits = p->limits;
 	old->seq = p->seq;
 	slot->control.soft_sent = false;
+	usage_watch(sad, slot);
 	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0) {
 		old->encap_sport = p->encap_sport;
 		old->encap_dport = p->encap_dport;

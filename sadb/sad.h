@@ -85,8 +85,8 @@ struct sa_control {
 	struct sa_params params; /* raw keys included: this allocation is locked and not dumped */
 	struct sa *sa;           /* NULL while larval */
 	uint32_t index;
-	uint64_t added; /* wall-clock seconds */
-	bool soft_sent; /* the soft EXPIRE went out */
+	uint64_t added_ms; /* wall-clock milliseconds */
+	bool soft_sent;    /* the soft EXPIRE went out */
 	enum sa_state state;
 };
 
@@ -176,7 +176,11 @@ struct sa_usage sad_usage(const struct sad *sad, const struct sa_control *c);
 void sad_sequences(const struct sad *sad, const struct sa_control *c, uint64_t *out_seq,
 		   uint64_t *in_seq, uint32_t *bitmap, uint32_t words);
 
-/* Lifetimes, larval time-outs: call about ten times a second. `now` in wall-clock seconds. */
+/*
+ * Lifetimes and larval time-outs: call it ten times a second, with the wall clock in milliseconds.
+ * Costs what there is to do, however many SAs there are.
+ */
+#define SAD_TICK_MS 100
 void sad_tick(struct sad *sad, uint64_t now);
 
 /* Bytes held: arena, windows, control parts, counters. */

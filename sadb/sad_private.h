@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "sad.h"
 #include "tombstone.h"
+#include "wheel.h"
 
 /* The indices that an SA stands in; all share one table, the kind being part of the hash. */
 enum sad_index {
@@ -30,8 +31,8 @@ struct slot {
 	struct link links[INDEX_KINDS];
 	STAILQ_ENTRY(slot) free;
 	bool used;
-	uint32_t generation;   /* how often the place was given out */
-	uint64_t larval_until; /* wall-clock seconds */
+	uint32_t generation;      /* how often the place was given out */
+	struct wheel_timer timer; /* to the next limit in seconds, or a larval SA's time-out */
 	struct key_print print;
 	struct replay *own_window; /* where the arena's room is too small */
 };
@@ -40,7 +41,11 @@ struct slot {
 struct sa_counters {
 	alignas(64) _Atomic uint64_t packets;
 	_Atomic uint64_t bytes, first_used, last_used, replay_drops, auth_drops;
+	/* Counts at which the control thread is to be told: its word to the worker. */
+	_Atomic uint64_t share_packets, share_bytes;
 };
+
+static_assert(sizeof(struct sa_counters) == 64, "a line for an SA");
 
 struct sad {
 	/* Read by workers. */
@@ -51,6 +56,7 @@ struct sad {
 	uint64_t seed;
 	struct chash by_spi;
 	struct sa_counters **counters; /* by worker, then by place */
+	_Atomic uint64_t **alarms;     /* by worker: a bit for a place (sad_usage.c) */
 
 	/* The control thread's. */
 	struct sad_config config;
@@ -63,10 +69,19 @@ struct sad {
 	uint64_t own_bytes;         /* windows outside the arena */
 	uint32_t spi_turn;          /* where the next search for an SPI begins */
 	struct index index;
+	struct wheel wheel; /* in ticks of SAD_TICK_MS */
+	uint64_t now;       /* wall-clock milliseconds of the last tick */
 	struct tombstones tombstones;
 	uint8_t secret[32]; /* of this process: for key prints */
 	struct sad_observer *observers;
 };
+
+/* The tick by which a point in time, in milliseconds, has come. */
+static inline uint64_t
+ticks_until(uint64_t ms)
+{
+	return ms / SAD_TICK_MS + (ms % SAD_TICK_MS != 0);
+}
 
 static inline struct slot *
 slot_of(struct sa_control *c)
@@ -121,5 +136,6 @@ void sa_encap_ports(struct sa *sa, const struct sa_params *p);
 
 /* ---- sad_usage.c ---- */
 void usage_reset(struct sad *sad, uint32_t place);
-uint64_t wall_seconds(void);
+void usage_watch(struct sad *sad, struct slot *slot); /* of an SA that began, or has new limits */
+uint64_t wall_milliseconds(void);
 uint64_t wall_nanoseconds(void);

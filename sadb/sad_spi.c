@@ -226,7 +226,8 @@ sad_alloc_spi(struct sad *sad, const struct sa_params *params, uint32_t min, uin
 		return reason_set(why, ENOENT, "every SPI from 0x%x to 0x%x is taken", min, max);
 	}
 	slot->control.state = SA_LARVAL;
-	slot->larval_until = wall_seconds() + larval_seconds;
+	wheel_start(&sad->wheel, &slot->timer,
+		    ticks_until(wall_milliseconds() + UINT64_C(1000) * larval_seconds));
 	index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
 	index_insert(&sad->index, larval_hash(sad, p), &slot->links[INDEX_LARVAL], slot);
 	*spi = p->id.spi;

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Counters and lifetimes (RFC 4301 section 4.4.2.1). Each worker counts in memory of its own, a
- * line for an SA, and memory that was never written is never there. The control thread sums them
- * ten times a second and compares: a limit in bytes or packets is passed by a tenth of a second's
- * traffic at most.
+ * line for an SA, and memory that was never written is never there.
+ *
+ * Nobody looks at SAs for which nothing happens. Limits in seconds stand in a timing wheel. Limits
+ * in bytes and packets are watched by who counts: what is left of them is dealt out to the workers,
+ * and a worker that has used its share sets the SA's bit in its alarms, which the control thread
+ * reads ten times a second; so a limit is passed by a tenth of a second's traffic at most. Fresh
+ * counters are zero, shares too: the first packet that a worker sees of an SA is an alarm, and
+ * starts the limits in seconds of use.
  */
 #include <time.h>
+
+#include <rte_branch_prediction.h>
 
 #include "sad_private.h"
 
@@ -19,9 +26,9 @@ wall_nanoseconds(void)
 }
 
 uint64_t
-wall_seconds(void)
+wall_milliseconds(void)
 {
-	return wall_nanoseconds() / UINT64_C(1000000000);
+	return wall_nanoseconds() / UINT64_C(1000000);
 }
 
 /* Relaxed throughout: one thread writes a counter, and a reader needs no other memory by it. */
@@ -37,17 +44,32 @@ set(_Atomic uint64_t *counter, uint64_t value)
 	atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
+/* What is dealt out next has to wait for the control thread. */
+static void
+alarm_control(struct sad *sad, unsigned int worker, struct sa_counters *c, uint32_t place)
+{
+	set(&c->share_packets, UINT64_MAX);
+	set(&c->share_bytes, UINT64_MAX);
+	/* Release: who sees the bit sees the counters that set it. */
+	atomic_fetch_or_explicit(&sad->alarms[worker][place / 64], UINT64_C(1) << place % 64,
+				 memory_order_release);
+}
+
 void
 sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
 	   uint32_t bytes, uint64_t now)
 {
 	struct sa_counters *c = &sad->counters[worker][sa->index];
+	uint64_t all_packets = get(&c->packets) + packets, all_bytes = get(&c->bytes) + bytes;
 
-	set(&c->packets, get(&c->packets) + packets);
-	set(&c->bytes, get(&c->bytes) + bytes);
-	if (get(&c->first_used) == 0)
-		set(&c->first_used, now);
+	set(&c->packets, all_packets);
+	set(&c->bytes, all_bytes);
 	set(&c->last_used, now);
+	if (unlikely(all_packets >= get(&c->share_packets) || all_bytes >= get(&c->share_bytes))) {
+		if (get(&c->first_used) == 0)
+			set(&c->first_used, now);
+		alarm_control(sad, worker, c, sa->index);
+	}
 }
 
 void
@@ -103,42 +125,61 @@ usage_reset(struct sad *sad, uint32_t place)
 		set(&c->bytes, 0);
 		set(&c->first_used, 0);
 		set(&c->last_used, 0);
+		set(&c->share_packets, 0);
+		set(&c->share_bytes, 0);
 		set(&c->replay_drops, 0);
 		set(&c->auth_drops, 0);
 	}
 }
 
-static bool
-reached(uint64_t limit, uint64_t value)
+/* ---- lifetimes ---- */
+
+/* A point in time `seconds` after `since`, both in milliseconds; never for no limit, or none yet.
+ */
+static uint64_t
+time_of(uint64_t seconds, uint64_t since)
 {
-	return limit != 0 && value >= limit; /* none is UINT64_MAX, which nothing reaches */
+	if (seconds == 0 || since == 0 || seconds >= (UINT64_MAX - since) / 1000)
+		return UINT64_MAX;
+	return since + seconds * 1000;
 }
 
-/* `since` 0 is "not yet". */
-static bool
-elapsed(uint64_t limit, uint64_t since, uint64_t now)
+static uint64_t
+limit_of(uint64_t limit)
 {
-	return since != 0 && now > since && reached(limit, now - since);
+	return limit != 0 ? limit : UINT64_MAX;
 }
 
-static bool
-soft_reached(const struct sa_control *c, const struct sa_usage *u, uint64_t now)
+/* One kind of limits, soft or hard: when, and after how much, the first of them is reached. */
+struct end {
+	uint64_t time, packets, bytes;
+};
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static struct end
+end_of(const struct sa_control *c, const struct sa_usage *u, bool hard)
 {
 	const struct sa_limits *l = &c->params.limits;
+	uint64_t used = u->first_used * 1000;
 
-	return reached(l->soft_bytes, u->bytes) || reached(l->soft_packets, u->packets) ||
-	       elapsed(l->soft_add_seconds, c->added, now) ||
-	       elapsed(l->soft_use_seconds, u->first_used, now);
+	if (hard)
+		return (struct end){least(time_of(l->hard_add_seconds, c->added_ms),
+					  time_of(l->hard_use_seconds, used)),
+				    limit_of(l->hard_packets), limit_of(l->hard_bytes)};
+	return (struct end){least(time_of(l->soft_add_seconds, c->added_ms),
+				  time_of(l->soft_use_seconds, used)),
+			    limit_of(l->soft_packets), limit_of(l->soft_bytes)};
 }
 
 static bool
-hard_reached(const struct sa_control *c, const struct sa_usage *u, uint64_t now)
+reached(const struct end *end, const struct sa_usage *u, uint64_t now)
 {
-	const struct sa_limits *l = &c->params.limits;
-
-	return reached(l->hard_bytes, u->bytes) || reached(l->hard_packets, u->packets) ||
-	       elapsed(l->hard_add_seconds, c->added, now) ||
-	       elapsed(l->hard_use_seconds, u->first_used, now);
+	return now >= end->time || u->packets >= end->packets || u->bytes >= end->bytes;
 }
 
 static void
@@ -153,37 +194,119 @@ tell_expired(struct sad *sad, struct sa_control *c, bool hard)
 	}
 }
 
+/* A worker's part of what is left, at least one; no limit stays none. */
+static uint64_t
+share(const struct sad *sad, uint64_t end, uint64_t used, uint64_t mine)
+{
+	uint64_t part = (end - used) / sad->config.workers;
+
+	return end == UINT64_MAX ? UINT64_MAX : mine + (part > 0 ? part : 1);
+}
+
+/* To the workers that have seen the SA: the others ask with their first packet. */
 static void
-tick_valid(struct sad *sad, struct slot *slot, uint64_t now)
+deal_out(struct sad *sad, uint32_t place, const struct end *end, const struct sa_usage *u)
+{
+	for (uint32_t w = 0; w < sad->config.workers; w++) {
+		struct sa_counters *c = &sad->counters[w][place];
+
+		if (get(&c->packets) == 0)
+			continue;
+		set(&c->share_packets, share(sad, end->packets, u->packets, get(&c->packets)));
+		set(&c->share_bytes, share(sad, end->bytes, u->bytes, get(&c->bytes)));
+	}
+}
+
+/* Waits for the next limit: the soft one, once that was told the hard one. */
+static void
+watch(struct sad *sad, struct slot *slot, const struct sa_usage *u)
+{
+	struct end end = end_of(&slot->control, u, true);
+
+	if (!slot->control.soft_sent) {
+		struct end soft = end_of(&slot->control, u, false);
+
+		end = (struct end){least(end.time, soft.time), least(end.packets, soft.packets),
+				   least(end.bytes, soft.bytes)};
+	}
+	deal_out(sad, slot->control.index, &end, u);
+	if (end.time == UINT64_MAX)
+		wheel_stop(&slot->timer);
+	else
+		wheel_start(&sad->wheel, &slot->timer, ticks_until(end.time));
+}
+
+void
+usage_watch(struct sad *sad, struct slot *slot)
+{
+	struct sa_usage usage = sad_usage(sad, &slot->control);
+
+	watch(sad, slot, &usage);
+}
+
+static void
+check_valid(struct sad *sad, struct slot *slot, uint64_t now)
 {
 	struct sa_control *c = &slot->control;
 	struct sa_usage usage = sad_usage(sad, c);
+	struct end hard = end_of(c, &usage, true), soft = end_of(c, &usage, false);
 	uint32_t generation = slot->generation;
 
-	if (hard_reached(c, &usage, now)) {
+	if (reached(&hard, &usage, now)) {
 		c->state = SA_EXPIRED;
 		/* Relaxed: a worker that sees it a packet later is within the limit's blur. */
 		atomic_store_explicit(&c->sa->state, SA_EXPIRED, memory_order_relaxed);
 		tell_expired(sad, c, true);
 		if (slot->used && slot->generation == generation)
 			slot_retire(sad, slot);
-	} else if (!c->soft_sent && soft_reached(c, &usage, now)) {
+		return;
+	}
+	if (!c->soft_sent && reached(&soft, &usage, now)) {
 		c->soft_sent = true;
 		tell_expired(sad, c, false);
+		if (!slot->used || slot->generation != generation)
+			return;
+	}
+	watch(sad, slot, &usage);
+}
+
+static void
+check(struct sad *sad, struct slot *slot)
+{
+	if (!slot->used)
+		return;
+	if (slot->control.state == SA_VALID)
+		check_valid(sad, slot, sad->now);
+	else if (slot->control.state == SA_LARVAL)
+		slot_retire(sad, slot); /* only its time-out comes here */
+}
+
+static void
+time_came(void *ctx, struct wheel_timer *timer)
+{
+	check(ctx, (struct slot *)((char *)timer - offsetof(struct slot, timer)));
+}
+
+static void
+take_alarms(struct sad *sad, _Atomic uint64_t *alarms)
+{
+	for (uint32_t i = 0; i * 64 < sad->high_water; i++) {
+		uint64_t bits = 0;
+
+		/* Relaxed: a bit that is missed is seen at the next tick. */
+		if (atomic_load_explicit(&alarms[i], memory_order_relaxed) != 0)
+			/* Acquire: see alarm_control(). */
+			bits = atomic_exchange_explicit(&alarms[i], 0, memory_order_acquire);
+		for (; bits != 0; bits &= bits - 1)
+			check(sad, &sad->slots[i * 64 + (uint32_t)__builtin_ctzll(bits)]);
 	}
 }
 
 void
 sad_tick(struct sad *sad, uint64_t now)
 {
-	for (uint32_t i = 0; i < sad->high_water; i++) {
-		struct slot *slot = &sad->slots[i];
-
-		if (!slot->used)
-			continue;
-		if (slot->control.state == SA_VALID)
-			tick_valid(sad, slot, now);
-		else if (slot->control.state == SA_LARVAL && now >= slot->larval_until)
-			slot_retire(sad, slot);
-	}
+	sad->now = now;
+	for (uint32_t w = 0; w < sad->config.workers; w++)
+		take_alarms(sad, sad->alarms[w]);
+	wheel_turn(&sad->wheel, now / SAD_TICK_MS, time_came, sad);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A hierarchical timing wheel (Varghese and Lauck, 1987): any number of timers, each started and
- * stopped in O(1), and a turn costs no more than the timers that it finds. Time is counted in
- * ticks, whatever those are. Each level has a slot for each value of eight bits of a time: a timer
- * stands in the level of the highest bits in which its time differs from now, and comes down when
- * the time gets there. One thread's.
+ * A hashed timing wheel (Varghese and Lauck, 1987, scheme 6): any number of timers, each started
+ * and stopped in O(1). Time is counted in ticks, whatever those are. A tick looks at the timers of
+ * one slot, those included that are due some rounds later: a round is so long that these are few,
+ * and there is no moment at which many timers have to move. One thread's.
  */
 #pragma once
 
@@ -12,8 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define WHEEL_LEVELS 4
-#define WHEEL_SLOTS  256
+#define WHEEL_SLOTS 65536
 
 /* Lives in what it is a timer of. Zeroed memory is a timer that does not run. */
 struct wheel_timer {
@@ -25,10 +23,10 @@ LIST_HEAD(wheel_list, wheel_timer);
 
 struct wheel {
 	uint64_t now; /* every timer due until then has been given out */
-	struct wheel_list slot[WHEEL_LEVELS][WHEEL_SLOTS];
-	struct wheel_list far; /* beyond the last level: 2^32 ticks */
+	struct wheel_list slot[WHEEL_SLOTS];
 };
 
+/* Of zeroed memory. */
 void wheel_init(struct wheel *w, uint64_t now);
 
 /* Starts a timer, or moves it. What is due already comes with the next tick. */

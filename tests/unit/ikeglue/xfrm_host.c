@@ -124,7 +124,7 @@ command(struct host *h, const char *line)
 	else if (!strncmp(line, "acquire", 7))
 		acquire(h);
 	else if (sscanf(line, "age %u", &seconds) == 1)
-		sad_tick(h->sad, (uint64_t)time(NULL) + seconds);
+		sad_tick(h->sad, ((uint64_t)time(NULL) + seconds) * 1000);
 	if (!strncmp(line, "subscribers", 11))
 		printf("%u\n", subscribers(h));
 	else
@@ -162,7 +162,7 @@ main(int argc, char **argv)
 			command(&host, line);
 		}
 		ctl_poll(host.ctl);
-		sad_tick(host.sad, (uint64_t)time(NULL));
+		sad_tick(host.sad, (uint64_t)time(NULL) * 1000);
 		reclaim_poll(host.reclaim);
 	}
 	stop(&host);

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "sad_env.h"
 
 /* ---- adding, finding, deleting ---- */
@@ -454,9 +455,9 @@ a_larval_sa_times_out(void **state)
 	uint64_t now = (uint64_t)time(NULL);
 
 	id.spi = spi;
-	sad_tick(e.sad, now + 28);
+	sad_tick(e.sad, (now + 28) * 1000);
 	assert_non_null(sad_find(e.sad, &id));
-	sad_tick(e.sad, now + 31);
+	sad_tick(e.sad, (now + 31) * 1000);
 	assert_null(sad_find(e.sad, &id));
 	assert_int_equal(sad_count(e.sad), 0);
 	env_free(&e);
@@ -733,6 +734,33 @@ a_soft_limit_is_told_once_and_a_hard_one_deletes(void **state)
 	env_free(&e);
 }
 
+/* However the packets fall on the workers: neither before the limit nor after the next tick. */
+static void
+a_limit_is_seen_whichever_workers_count(void **state)
+{
+	struct env e = env_new(16);
+	uint64_t now = (uint64_t)time(NULL) * 1000, random = 42;
+
+	for (uint32_t round = 0; round < 50; round++) {
+		struct sa_params p = sa_params(THERE, HERE, 0x1000 + round, (uint8_t)(1 + round));
+		uint32_t mostly = random_below(&random, ENV_WORKERS);
+		struct sa *sa;
+
+		p.limits.hard_packets = 1 + random_below(&random, 500);
+		sa = env_add(&e, &p);
+		for (uint64_t sent = 1; sent <= p.limits.hard_packets; sent++) {
+			bool stray = random_below(&random, 8) == 0;
+
+			assert_non_null(sad_find(e.sad, &p.id));
+			sad_charge(e.sad, stray ? random_below(&random, ENV_WORKERS) : mostly, sa,
+				   1, 64, now / 1000);
+			sad_tick(e.sad, now);
+		}
+		assert_null(sad_find(e.sad, &p.id));
+	}
+	env_free(&e);
+}
+
 static void
 limits_in_packets_and_seconds_expire_too(void **state)
 {
@@ -755,15 +783,15 @@ limits_in_packets_and_seconds_expire_too(void **state)
 			   now);
 	env_add(&e, &added);
 	sad_charge(e.sad, 0, env_add(&e, &used), 1, 1, now);
-	sad_tick(e.sad, now + 5);
+	sad_tick(e.sad, (now + 5) * 1000);
 	assert_null(sad_find(e.sad, &packets.id));
 	assert_int_equal(ev.soft, 0);
-	sad_tick(e.sad, now + 12);
+	sad_tick(e.sad, (now + 12) * 1000);
 	assert_int_equal(ev.soft, 1);
-	sad_tick(e.sad, now + 22);
+	sad_tick(e.sad, (now + 22) * 1000);
 	assert_null(sad_find(e.sad, &added.id));
 	assert_non_null(sad_find(e.sad, &used.id));
-	sad_tick(e.sad, now + 100);
+	sad_tick(e.sad, (now + 100) * 1000);
 	assert_null(sad_find(e.sad, &used.id));
 	assert_int_equal(ev.hard, 3);
 	env_free(&e);
@@ -849,6 +877,7 @@ main(void)
 		cmocka_unit_test(an_update_of_what_cannot_change_is_refused),
 		cmocka_unit_test(counters_are_the_sum_over_workers_and_start_at_zero),
 		cmocka_unit_test(a_soft_limit_is_told_once_and_a_hard_one_deletes),
+		cmocka_unit_test(a_limit_is_seen_whichever_workers_count),
 		cmocka_unit_test(limits_in_packets_and_seconds_expire_too),
 		cmocka_unit_test(numbers_end_before_the_counter_wraps),
 		cmocka_unit_test(sequences_are_reported_as_the_kernel_does),

@@ -78,10 +78,10 @@ test_an_sa_that_expires_is_no_policys_any_more(void **state)
 	assert_int_equal(sad_add(e.sad, &sa, &e.why), 0);
 	assert_int_equal(spd_add(spd, &p, false, &e.why), 0);
 	assert_int_equal(spi_of(spd, &p), 0x1001);
-	added = sad_find(e.sad, &sa.id)->added;
-	sad_tick(e.sad, added + 9);
+	added = sad_find(e.sad, &sa.id)->added_ms / 1000;
+	sad_tick(e.sad, (added + 9) * 1000);
 	assert_int_equal(spi_of(spd, &p), 0x1001);
-	sad_tick(e.sad, added + 11);
+	sad_tick(e.sad, (added + 11) * 1000);
 	assert_int_equal(spi_of(spd, &p), 0);
 	spd_free(spd);
 	env_free(&e);
