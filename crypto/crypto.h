@@ -11,7 +11,8 @@
  *                 bytes of wire IV (12 bytes in all, 11 for CCM).
  *   GMAC          likewise, but nothing is encrypted: text starts AT the wire IV field, and is
  *                 under the ICV behind auth (RFC 4543 section 3.3: SPI, sequence number, IV,
- *                 payload), so that with ESN the two need not be neighbours in memory.
+ *                 payload), so that with ESN the two need not be neighbours in memory. For AH
+ *                 the text is empty.
  *   CBC, CTR,     have separate integrity: auth/auth_len are the bytes under the ICV, SPI through
  *   NULL          text, and with ESN the 4 bytes of high sequence half that the caller put
  *                 behind the text. All of the text lies in auth.
@@ -24,10 +25,11 @@
  *     NULL        text and iv are not looked at: there is no wire IV, and the text stays.
  *
  * seal writes the ICV (icv_len bytes of the suite) to `icv` once all input of that operation was
- * read, so `icv` may overlay the high sequence half. open compares in constant time with the ICV
- * at `icv` (which the caller saved elsewhere when it put the high half in its place) and sets
- * `ok`; the text of an operation that is not ok is garbage or untouched, never to be looked at.
- * With separate integrity an empty text is allowed, and only the ICV is made or checked.
+ * read, so `icv` may overlay the high sequence half, or lie within auth. open compares in constant
+ * time with the ICV at `icv` (which the caller saved elsewhere when it put the high half in its
+ * place) and sets `ok`; the text of an operation that is not ok is garbage or untouched, never to
+ * be looked at. With separate integrity an empty text is allowed, and only the ICV is made or
+ * checked.
  */
 #pragma once
 

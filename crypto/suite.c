@@ -10,7 +10,6 @@
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define NULL_CIPHER "ecb(cipher_null)"
 #define HMAC_SHA1   "hmac(sha1)"
 #define HMAC_SHA256 "hmac(sha256)"
 
@@ -25,8 +24,7 @@
 	AEAD("aes" #bits "gcm" #icv, "rfc4106(gcm(aes))", 4106, CRYPTO_AEAD_GCM, (bits) / 8, 4, icv)
 #define CCM(bits, icv)                                                                             \
 	AEAD("aes" #bits "ccm" #icv, "rfc4309(ccm(aes))", 4309, CRYPTO_AEAD_CCM, (bits) / 8, 3, icv)
-#define GMAC(bits)                                                                                 \
-	AEAD("aes" #bits "gmac", "rfc4543(gcm(aes))", 4543, CRYPTO_GMAC, (bits) / 8, 4, 16)
+#define GMAC(bits) AEAD("aes" #bits "gmac", CRYPTO_GMAC_NAME, 4543, CRYPTO_GMAC, (bits) / 8, 4, 16)
 
 /*
  * A cipher is: word, kernel's name, RFC, kind, bytes of key, salt and IV, alignment, counter mode.
@@ -35,7 +33,7 @@
 #define CBC(bits) "aes" #bits, "cbc(aes)", 3602, CRYPTO_CBC, (bits) / 8, 0, 16, 16, false
 #define CTR(bits)                                                                                  \
 	"aes" #bits "ctr", "rfc3686(ctr(aes))", 3686, CRYPTO_CTR, (bits) / 8, 4, 8, 4, true
-#define NO_CIPHER   "null", NULL_CIPHER, 2410, CRYPTO_NULL, 0, 0, 0, 4, false
+#define NO_CIPHER   "null", CRYPTO_NULL_NAME, 2410, CRYPTO_NULL, 0, 0, 0, 4, false
 #define AUTH_SHA1   "sha1", HMAC_SHA1, 2404, CRYPTO_HMAC_SHA1, 20, 12, CRYPTO_LEGACY
 #define AUTH_SHA256 "sha256", HMAC_SHA256, 4868, CRYPTO_HMAC_SHA256, 32, 16, CRYPTO_ALLOWED
 #define AUTH_SHA384 "sha384", "hmac(sha384)", 4868, CRYPTO_HMAC_SHA384, 48, 24, CRYPTO_ALLOWED
@@ -98,9 +96,9 @@ _Static_assert(ARRAY_LEN(crypto_suites) <= CRYPTO_SUITES_MAX, "raise CRYPTO_SUIT
 static const struct {
 	const char *old, *name;
 } aliases[] = {
-	{"aes", "cbc(aes)"},     {"cipher_null", NULL_CIPHER},  {"sha1", HMAC_SHA1},
-	{"sha256", HMAC_SHA256}, {"sha384", "hmac(sha384)"},    {"sha512", "hmac(sha512)"},
-	{"des", "cbc(des)"},     {"des3_ede", "cbc(des3_ede)"}, {"md5", "hmac(md5)"},
+	{"aes", "cbc(aes)"},     {"cipher_null", CRYPTO_NULL_NAME}, {"sha1", HMAC_SHA1},
+	{"sha256", HMAC_SHA256}, {"sha384", "hmac(sha384)"},        {"sha512", "hmac(sha512)"},
+	{"des", "cbc(des)"},     {"des3_ede", "cbc(des3_ede)"},     {"md5", "hmac(md5)"},
 };
 
 /* What is refused for good, and why. */
@@ -288,8 +286,8 @@ static int
 refuse_bare(const char *cipher, struct reason *why)
 {
 	return reason_set(why, ENOSYS, "%s without integrity is refused (%s)", cipher,
-			  same_name(cipher, NULL_CIPHER) ? "RFC 4303 section 3.2"
-							 : "RFC 8221 section 4");
+			  same_name(cipher, CRYPTO_NULL_NAME) ? "RFC 4303 section 3.2"
+							      : "RFC 8221 section 4");
 }
 
 static int

@@ -62,6 +62,10 @@ struct crypto_suite {
 
 #define CRYPTO_ICV_MAX 32
 
+/* The kernel's names of what encrypts nothing, for AH. */
+#define CRYPTO_NULL_NAME "ecb(cipher_null)"
+#define CRYPTO_GMAC_NAME "rfc4543(gcm(aes))"
+
 /* How IKE daemons name what they want: as in XFRMA_ALG_AEAD, _CRYPT and _AUTH_TRUNC. */
 struct crypto_request {
 	const char *aead, *cipher, *auth; /* names or NULL */

@@ -9,6 +9,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "ah.h"
 #include "checksum.h"
 #include "esp.h"
 #include "frag.h"
@@ -166,6 +167,15 @@ is_esp(const struct rte_mbuf *m, struct packet *p)
 	return true;
 }
 
+static bool
+is_ah(struct packet *p)
+{
+	if (likely(p->proto != IPPROTO_AH))
+		return false;
+	p->spi_lead = AH_SPI_LEAD;
+	return true;
+}
+
 /* What the kernel sends leaves by the interface whose TAP it was sent on. */
 static void
 from_host(struct worker *w, struct rte_mbuf *m, struct packet *p, bool link)
@@ -185,6 +195,8 @@ received(struct worker *w, struct rte_mbuf *m, struct packet *p)
 {
 	if (is_esp(m, p))
 		burst_add(&w->inbound, m);
+	else if (is_ah(p))
+		burst_add(&w->inbound_ah, m);
 	else if (p->family == FAMILY_V6 && is_link_nd(m))
 		packet_punt(w, m);
 	else

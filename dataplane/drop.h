@@ -13,7 +13,9 @@
 	X(IP_LEN, "ip_len", "IP length beyond the frame or below the header")                      \
 	X(IP_CSUM, "ip_csum", "wrong IPv4 header checksum")                                        \
 	X(IP_OPTS, "ip_opts", "IPv4 source route option")                                          \
-	X(IP_EXT, "ip_ext", "IPv6 extension headers cut, too many, or routing header 0")           \
+	X(IP_EXT, "ip_ext",                                                                        \
+	  "IPv6 extension headers cut, too many, too long for AH, or routing header not at its "   \
+	  "end")                                                                                   \
 	X(MARTIAN, "martian", "source or destination address that may not be on a wire")           \
 	X(TTL, "ttl", "TTL or hop limit ended here")                                               \
 	X(NO_ROUTE, "no_route", "no route to the destination")                                     \
@@ -27,18 +29,19 @@
 	X(FRAG_DUPLICATE, "frag_duplicate", "fragment that had come before")                       \
 	X(FRAG_LIMIT, "frag_limit", "too many fragments, or datagrams in fragments, were waiting") \
 	X(FRAG_TIMEOUT, "frag_timeout", "the other fragments did not come in time")                \
-	X(RUNT, "runt", "ESP shorter than header, IV, trailer and ICV")                            \
+	X(RUNT, "runt",                                                                            \
+	  "ESP shorter than header, IV, trailer and ICV, or AH of another length than its ICV's")  \
 	X(ALIGN, "align", "ciphertext not a multiple of the cipher's block")                       \
 	X(SPI_RESERVED, "spi_reserved", "SPI 0 to 255")                                            \
-	X(NO_SA, "no_sa", "inbound ESP with an SPI that no SA has")                                \
+	X(NO_SA, "no_sa", "inbound ESP or AH with an SPI that no SA has")                          \
 	X(SA_MISMATCH, "sa_mismatch",                                                              \
-	  "SPI known, but destination, family or encapsulation differ")                            \
-	X(SA_DIR, "sa_dir", "inbound ESP with the SPI of an outbound SA")                          \
+	  "SPI known, but destination, family, protocol or encapsulation differ")                  \
+	X(SA_DIR, "sa_dir", "inbound ESP or AH with the SPI of an outbound SA")                    \
 	X(SA_EXPIRED, "sa_expired", "the SA's hard lifetime is over")                              \
 	X(REPLAY, "replay", "sequence number seen before, or left of the window")                  \
 	X(ICV, "icv", "integrity check failed")                                                    \
 	X(PAD, "pad", "ESP padding wrong or longer than the payload")                              \
-	X(NEXT_HEADER, "next_header", "ESP next header does not fit the SA's mode")                \
+	X(NEXT_HEADER, "next_header", "next header of ESP or AH does not fit the SA's mode")       \
 	X(INNER, "inner", "inner packet cut or longer than its place")                             \
 	X(ECN, "ecn", "congestion experienced outside, but the inner sender knows no ECN")         \
 	X(SELECTOR, "selector", "packet outside its SA's selectors or policy")                     \

@@ -2,8 +2,10 @@
 /* ESP on the wire (RFC 4303 section 2), and the arithmetic of its trailer. */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
 #include <rte_ip.h>
 
@@ -60,5 +62,9 @@ esp_inner_mtu(const struct sa *sa, uint32_t mtu)
 {
 	uint32_t fixed = sa->outer_len + esp_crypto_overhead(sa);
 
+	if (unlikely(sa->proto == IPPROTO_AH)) {
+		fixed = sa->outer_len + sa_ah_len(sa) - SA_AH_FIXED;
+		return mtu > fixed ? mtu - fixed : 0;
+	}
 	return mtu < fixed + sa->align ? 0 : ((mtu - fixed) & -(uint32_t)sa->align) - ESP_TRAILER;
 }

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "esp.h"
+#include "esp_ah.h"
 #include "ip_parse.h"
 #include "reassembly.h"
 #include "room.h"
@@ -162,27 +163,12 @@ sad_stage(struct worker *w, struct burst *b)
 	b->n = kept;
 }
 
-/*
- * Lengths before any subtraction, then the sequence number (RFC 4303 section 3.4.3), whose 64-bit
- * value stays with the packet until the commit.
- */
-static bool
-replay_passes(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
+/* RFC 4303 section 3.4.3: the 64-bit value stays with the packet until the commit. */
+static inline bool
+number_passes(struct worker *w, struct packet *p, uint32_t seq)
 {
-	struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
-	uint32_t esp_len = rte_pktmbuf_pkt_len(m) - esp_offset(p);
-	uint32_t fixed = sizeof(struct esp_header) + esp_crypto_overhead(sa);
-	uint32_t seq = rte_be_to_cpu_32(esp_header(m)->seq);
 
-	if (esp_len < fixed + sa->align) {
-		*reason = DROP_RUNT;
-		return false;
-	}
-	if (((esp_len - fixed) & (sa->align - 1)) != 0) {
-		*reason = DROP_ALIGN;
-		return false;
-	}
 	p->seq = seq;
 	if ((sa->flags & SA_REPLAY) == 0)
 		return true;
@@ -193,8 +179,34 @@ replay_passes(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
 	if (replay_check(sa->replay, p->seq))
 		return true;
 	sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
-	*reason = DROP_REPLAY;
 	return false;
+}
+
+bool
+inbound_number(struct worker *w, struct packet *p, uint32_t seq)
+{
+	return number_passes(w, p, seq);
+}
+
+/* Lengths before any subtraction, then the sequence number. */
+static bool
+replay_passes(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	uint32_t esp_len = rte_pktmbuf_pkt_len(m) - esp_offset(p);
+	uint32_t fixed = sizeof(struct esp_header) + esp_crypto_overhead(sa);
+
+	if (esp_len < fixed + sa->align) {
+		*reason = DROP_RUNT;
+		return false;
+	}
+	if (((esp_len - fixed) & (sa->align - 1)) != 0) {
+		*reason = DROP_ALIGN;
+		return false;
+	}
+	*reason = DROP_REPLAY;
+	return number_passes(w, p, rte_be_to_cpu_32(esp_header(m)->seq));
 }
 
 void
@@ -320,9 +332,9 @@ enter_tenant(const struct dataplane *dp, const struct sa *sa, struct packet *p)
 	return false;
 }
 
-/* The inner packet becomes the packet. DROP_COUNT where it may go on. */
-static enum drop_reason
-decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_len)
+enum drop_reason
+inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front,
+	      uint32_t len)
 {
 	struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
@@ -330,9 +342,11 @@ decap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t inner_
 	uint8_t outer_tos = tos_get(rte_pktmbuf_mtod(m, void *), p->family);
 	enum drop_reason reason;
 
+	if (next_header != IPPROTO_IPIP && next_header != IPPROTO_IPV6)
+		return DROP_NEXT_HEADER;
 	p->l2_len = 0;
-	packet_adj(m, (uint16_t)(esp_offset(p) + sizeof(struct esp_header) + sa->iv_len));
-	packet_cut(m, inner_len);
+	packet_adj(m, (uint16_t)front);
+	packet_cut(m, len);
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->spi_lead = 0;
 	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
@@ -355,6 +369,15 @@ add_large(struct worker *w, struct rte_mbuf *m)
 		burst_add(&w->clear, small);
 }
 
+void
+inbound_join(struct worker *w, struct rte_mbuf *m)
+{
+	if (unlikely((packet(m)->flags & PACKET_LARGE) != 0))
+		add_large(w, m);
+	else
+		burst_add(&w->clear, m);
+}
+
 /* RFC 4303 section 3.4.4.1, once the integrity is known. */
 void
 esp_decap(struct worker *w, struct burst *b)
@@ -363,10 +386,9 @@ esp_decap(struct worker *w, struct burst *b)
 		struct rte_mbuf *m = b->m[i];
 		const struct packet *p = packet(m);
 		const struct sa *sa = p->sa;
-		const uint8_t *payload = (const uint8_t *)(esp_header(m) + 1) + sa->iv_len;
-		uint32_t len = (uint32_t)(rte_pktmbuf_mtod(m, const uint8_t *) +
-					  rte_pktmbuf_pkt_len(m) - payload) -
-			       sa->icv_len;
+		uint32_t front = esp_offset(p) + sizeof(struct esp_header) + sa->iv_len;
+		const uint8_t *payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, front);
+		uint32_t len = rte_pktmbuf_pkt_len(m) - front - sa->icv_len;
 		uint32_t pad_len = payload[len - 2];
 		uint8_t next_header = payload[len - 1];
 		enum drop_reason reason;
@@ -382,18 +404,12 @@ esp_decap(struct worker *w, struct burst *b)
 			packet_consume(w, m);
 			continue;
 		}
-		if (next_header != IPPROTO_IPIP && next_header != IPPROTO_IPV6) {
-			packet_drop(w, m, DROP_NEXT_HEADER);
-			continue;
-		}
 		/* 3. The inner packet, at `route`. */
-		reason = decap(w, m, next_header, len - ESP_TRAILER - pad_len);
+		reason = inbound_inner(w, m, next_header, front, len - ESP_TRAILER - pad_len);
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);
-		else if (unlikely((p->flags & PACKET_LARGE) != 0))
-			add_large(w, m);
 		else
-			burst_add(&w->clear, m);
+			inbound_join(w, m);
 	}
 	b->n = 0;
 }

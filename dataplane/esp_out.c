@@ -9,16 +9,26 @@
 #include <rte_udp.h>
 
 #include "checksum.h"
+#include "esp_ah.h"
 #include "esp_op.h"
 #include "room.h"
 #include "tos.h"
 #include "walk.h"
 #include "worker.h"
 
+/* Moves the last n of the first `kept` packets to another list; how many are kept then. */
+static unsigned int
+move_last(const struct burst *b, unsigned int kept, unsigned int n, struct burst *to)
+{
+	for (unsigned int i = kept - n; i < kept; i++)
+		burst_add(to, b->m[i]);
+	return kept - n;
+}
+
 /*
  * Numbers are taken once for a run of packets of one SA. Peers' windows may be small, so an SA's
  * packets are numbered by one worker, its owner: to others they are handed over and come back at
- * spd_lookup.
+ * spd_lookup. Those of AH go on in a list of their own.
  */
 void
 seq_reserve(struct worker *w, struct burst *b)
@@ -50,6 +60,8 @@ seq_reserve(struct worker *w, struct burst *b)
 			packet(m)->seq = first + k;
 			b->m[kept++] = m;
 		}
+		if (unlikely(sa->proto == IPPROTO_AH))
+			kept = move_last(b, kept, RTE_MIN(run, granted), &w->outbound_ah);
 	}
 	b->n = kept;
 }
@@ -114,6 +126,18 @@ write_outer_v6(const struct sa *sa, struct rte_ipv6_hdr *ip, uint16_t len, uint8
 	tos_set(ip, FAMILY_V6, tos);
 	if ((sa->flags & SA_ENCAP_UDP) != 0)
 		((struct rte_udp_hdr *)(ip + 1))->dgram_len = ip->payload_len;
+}
+
+void
+outbound_outer(struct worker *w, const struct sa *sa, void *outer, uint16_t len, const void *inner,
+	       uint8_t inner_family)
+{
+	uint8_t tos = outer_tos(sa, tos_get(inner, inner_family));
+
+	if (sa->family == FAMILY_V4)
+		write_outer_v4(w, sa, outer, len, tos, esp_outer_df(sa, inner, inner_family));
+	else
+		write_outer_v6(sa, outer, len, tos);
 }
 
 /* `len` is 16, 8 or, for the NULL cipher, 0. */

@@ -286,6 +286,7 @@ sa_identity(json_t *o, const struct sa_control *c)
 	put_spi(o, "spi", p->id.spi);
 	put_address(o, "src", p->id.family, &p->src);
 	put_address(o, "dst", p->id.family, &p->id.dst);
+	put_text(o, "protocol", p->id.proto == IPPROTO_AH ? "ah" : "esp");
 	put_text(o, "mode", mode_name(p->mode));
 	put_text(o, "suite", c->sa ? crypto_suites[p->suite].name : NULL);
 	put_text(o, "state", sa_state_name(c->state));

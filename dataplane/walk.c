@@ -19,6 +19,10 @@ static stage_fn *const inbound[] = {
 	sad_stage, replay_stage, crypto_open_stage, replay_commit, esp_decap, /* joins `clear` */
 };
 
+static stage_fn *const inbound_ah[] = {
+	sad_stage, ah_check, ah_open, ah_decap, /* joins `clear` */
+};
+
 static stage_fn *const clear[] = {
 	route, spd_check, forward, /* joins `outbound` or `leaving` */
 };
@@ -29,7 +33,11 @@ static stage_fn *const outbound[] = {
 };
 
 static stage_fn *const sealing[] = {
-	seq_reserve, esp_encap, crypto_seal_stage, /* joins `leaving` */
+	seq_reserve, esp_encap, crypto_seal_stage, /* joins `leaving`; AH goes to `outbound_ah` */
+};
+
+static stage_fn *const outbound_ah[] = {
+	ah_encap, ah_seal, /* joins `leaving` */
 };
 
 static stage_fn *const leaving[] = {adjacency, tx};
@@ -47,6 +55,7 @@ void
 walk_seal(struct worker *w, struct burst *b)
 {
 	RUN(sealing, w, b);
+	RUN(outbound_ah, w, &w->outbound_ah);
 }
 
 void
@@ -76,6 +85,7 @@ static void
 run_lists(struct worker *w)
 {
 	RUN(inbound, w, &w->inbound);
+	RUN(inbound_ah, w, &w->inbound_ah);
 	run_ways_out(w);
 	/* Errors cause no errors: one more turn empties everything. */
 	if (w->errors.n > 0) {

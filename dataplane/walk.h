@@ -29,7 +29,8 @@ void walk_sealing(struct worker *w, struct burst *b);
 void walk_seal(struct worker *w, struct burst *b);
 void walk_leave(struct worker *w);
 
-stage_fn classify; /* L2 and IP headers; ESP to `inbound`, host's frames on, the rest to route */
+stage_fn classify; /* L2 and IP headers; ESP and AH to `inbound`, host's frames on, the rest to
+		      route */
 /* The part of classify for a fragment whose headers are parsed: from another worker. */
 void classify_fragment(struct worker *w, struct rte_mbuf *m);
 
@@ -38,6 +39,10 @@ stage_fn replay_stage; /* replay_check: before any crypto */
 stage_fn crypto_open_stage;
 stage_fn replay_commit;
 stage_fn esp_decap; /* trailer, padding, inner header; joins `clear` */
+
+stage_fn ah_check; /* for AH: behind sad_stage */
+stage_fn ah_open;
+stage_fn ah_decap; /* replay_commit, inner header; joins `clear` */
 
 stage_fn route; /* next hop of the destination; recognises packets for the host */
 stage_fn
@@ -49,6 +54,8 @@ stage_fn pmtu;        /* fits the packet into the way: fragments, or answers too
 stage_fn seq_reserve; /* numbers for runs of packets of one SA; other owners' packets go there */
 stage_fn esp_encap;   /* trailer, ESP header, outer header */
 stage_fn crypto_seal_stage;
+stage_fn ah_encap; /* for AH: behind seq_reserve */
+stage_fn ah_seal;
 
 stage_fn adjacency; /* outer route where sealed, neighbour, Ethernet header */
 stage_fn tx;        /* to the port's queue, or its owner */

@@ -54,8 +54,9 @@ struct worker {
 	uint32_t ip_id, ip_id_end; /* of this worker's block: worker_ip_id() */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
-	struct burst inbound;  /* ESP for us, at sad_lookup */
-	struct burst clear;    /* at route: received clear or decrypted */
+	struct burst inbound;                 /* ESP for us, at sad_lookup */
+	struct burst inbound_ah, outbound_ah; /* AH for us, at sad_lookup; ours, at ah_encap */
+	struct burst clear;                   /* at route: received clear or decrypted */
 	struct burst outbound; /* about to leave by an unprotected interface, at spd_lookup */
 	struct burst leaving;  /* at adjacency */
 	struct burst errors;   /* ICMP errors made here, at route, after this burst */

@@ -117,6 +117,38 @@ pair_decode(const struct xfrm_attrs *attrs, struct algorithm *cipher, struct alg
 	return rc;
 }
 
+/*
+ * AH has integrity alone. GMAC is named as such too (the kernel's AH has none, and iproute2 no AEAD
+ * for AH): its key material, salt included, is the integrity key.
+ */
+static int
+ah_decode(const struct xfrm_attrs *attrs, struct algorithm *cipher, struct algorithm *auth,
+	  struct crypto_request *request, struct reason *why)
+{
+	int rc;
+
+	if (attrs->data[XFRMA_ALG_AEAD] || attrs->data[XFRMA_ALG_CRYPT])
+		return reason_set(why, EINVAL, "AH takes integrity alone: XFRMA_ALG_AUTH_TRUNC");
+	rc = pair_decode(attrs, cipher, auth, request, why);
+	if (rc < 0)
+		return rc;
+	if (!request->auth)
+		return reason_set(why, EINVAL,
+				  "AH without integrity: expected XFRMA_ALG_AUTH_TRUNC");
+	if (strcmp(auth->name, CRYPTO_GMAC_NAME) == 0) {
+		*cipher = *auth;
+		*auth = (struct algorithm){.key_bits = 0};
+		*request = (struct crypto_request){
+			.aead = cipher->name,
+			.aead_key_bits = cipher->key_bits,
+			.aead_icv_bits = cipher->icv_bits,
+		};
+	} else {
+		request->cipher = CRYPTO_NULL_NAME;
+	}
+	return 0;
+}
+
 int
 xfrm_decode_algorithms(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
 {
@@ -124,7 +156,9 @@ xfrm_decode_algorithms(const struct xfrm_attrs *attrs, struct sa_params *p, stru
 	struct crypto_request request = {.aead = NULL};
 	int rc;
 
-	if (attrs->data[XFRMA_ALG_AEAD])
+	if (p->id.proto == IPPROTO_AH)
+		rc = ah_decode(attrs, &cipher, &auth, &request, why);
+	else if (attrs->data[XFRMA_ALG_AEAD])
 		rc = aead_decode(attrs, &cipher, &request, why);
 	else
 		rc = pair_decode(attrs, &cipher, &auth, &request, why);

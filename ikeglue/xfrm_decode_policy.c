@@ -59,10 +59,11 @@ decode_template(const struct xfrm_user_tmpl *x, uint8_t family, struct spd_templ
 {
 	int rc;
 
-	if (x->id.proto != IPPROTO_ESP)
-		return reason_set(why, EPROTONOSUPPORT,
-				  "a template's protocol %u is not supported, only ESP (%u)",
-				  x->id.proto, IPPROTO_ESP);
+	if (x->id.proto != IPPROTO_ESP && x->id.proto != IPPROTO_AH)
+		return reason_set(
+			why, EPROTONOSUPPORT,
+			"a template's protocol %u is not supported, only ESP (%u) and AH (%u)",
+			x->id.proto, IPPROTO_ESP, IPPROTO_AH);
 	rc = xfrm_decode_mode(x->mode, "template", why);
 	if (rc < 0)
 		return rc;

@@ -8,10 +8,10 @@
 static int
 decode_proto(uint8_t proto, struct reason *why)
 {
-	if (proto != IPPROTO_ESP)
+	if (proto != IPPROTO_ESP && proto != IPPROTO_AH)
 		return reason_set(why, EPROTONOSUPPORT,
-				  "protocol %u is not supported, only ESP (%u)", proto,
-				  IPPROTO_ESP);
+				  "protocol %u is not supported, only ESP (%u) and AH (%u)", proto,
+				  IPPROTO_ESP, IPPROTO_AH);
 	return 0;
 }
 
@@ -81,6 +81,8 @@ decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason 
 
 	if (!xfrm_attr_get(attrs, XFRMA_ENCAP, &x))
 		return 0;
+	if (p->id.proto == IPPROTO_AH)
+		return reason_set(why, EINVAL, "AH does not go with UDP encapsulation");
 	if (x.encap_type != XFRM_UDP_ENCAP_ESPINUDP)
 		return reason_set(why, EOPNOTSUPP,
 				  "encapsulation type %u is not supported, only "

@@ -70,13 +70,19 @@ put_algorithms(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 	const uint8_t *auth_key = sa->hide_keys ? NULL : p->auth_key;
 	uint32_t icv_bits = suite->icv_len * 8u;
 
+	if (suite->aead && p->id.proto == IPPROTO_AH) {
+		put_algorithm(buf, XFRMA_ALG_AUTH_TRUNC, suite->aead, icv_bits, key, suite->key_len,
+			      p->salt, suite->salt_len);
+		return;
+	}
 	if (suite->aead) {
 		put_algorithm(buf, XFRMA_ALG_AEAD, suite->aead, icv_bits, key, suite->key_len,
 			      p->salt, suite->salt_len);
 		return;
 	}
-	put_algorithm(buf, XFRMA_ALG_CRYPT, suite->cipher, 0, key, suite->key_len, p->salt,
-		      suite->salt_len);
+	if (p->id.proto != IPPROTO_AH)
+		put_algorithm(buf, XFRMA_ALG_CRYPT, suite->cipher, 0, key, suite->key_len, p->salt,
+			      suite->salt_len);
 	put_algorithm(buf, XFRMA_ALG_AUTH_TRUNC, suite->auth, icv_bits, auth_key,
 		      suite->auth_key_len, NULL, 0);
 }

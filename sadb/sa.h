@@ -46,6 +46,8 @@
 /* The largest outer header: IPv6, UDP and ESP's SPI and sequence number. */
 #define SA_OUTER_MAX 56
 
+#define SA_AH_FIXED 12 /* bytes of AH in front of the ICV field */
+
 struct sa {
 	/* Line 0: read by every packet. */
 	struct chash_node by_spi; /* in the SAD's SPI index */
@@ -59,7 +61,7 @@ struct sa {
 	uint8_t suite;         /* number in crypto_suites[] */
 	uint8_t mode;          /* SA_MODE_* */
 	uint8_t family;        /* of the outer header */
-	uint8_t outer_len;     /* bytes of outer[] in use: IP, UDP if any, ESP header */
+	uint8_t outer_len;     /* bytes of outer[] in use: IP, UDP if any, ESP or AH header */
 	uint16_t flags;        /* SA_* */
 	uint32_t reqid;
 	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
@@ -75,7 +77,7 @@ struct sa {
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
 
 	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
-	/* In transport mode only UDP, if any, and ESP; the IP header is the packet's own. */
+	/* In transport mode only UDP, if any, and ESP or AH; the IP header is the packet's own. */
 	alignas(64) uint8_t outer[SA_OUTER_MAX];
 	uint64_t seq_limit; /* the last number that may be sent: 2^32 - 1, or far up with ESN */
 
@@ -95,6 +97,18 @@ static_assert(offsetof(struct sa, src) == 64, "line 1");
 static_assert(offsetof(struct sa, outer) == 128, "line 2");
 static_assert(offsetof(struct sa, seq) == 192, "line 3");
 static_assert(sizeof(struct sa) == 256, "whole lines");
+
+/*
+ * Bytes of AH with its ICV field, padded to 64 bits, or with IPv4 and XFRM_STATE_ALIGN4 to 32 (RFC
+ * 4302 section 2.6).
+ */
+static inline uint32_t
+sa_ah_len(const struct sa *sa)
+{
+	uint32_t align = sa->family == FAMILY_V4 && (sa->flags & SA_ALIGN4) != 0 ? 4 : 8;
+
+	return (SA_AH_FIXED + sa->iv_len + sa->icv_len + align - 1) & -align;
+}
 
 /*
  * Reserves up to `n` consecutive sequence numbers (RFC 4303 section 3.3.3). Returns how many were

@@ -22,6 +22,15 @@ static_assert(SA_OUTER_MAX ==
 		      sizeof(struct ip6_hdr) + sizeof(struct udphdr) + sizeof(struct esp_front),
 	      "the largest outer header");
 
+/* RFC 4302 section 2; the ICV field is behind it. */
+struct ah_front {
+	uint8_t next_header, len; /* of all AH, in words of 32 bits, less 2 */
+	rte_be16_t reserved;
+	rte_be32_t spi, seq;
+};
+
+static_assert(sizeof(struct ah_front) == SA_AH_FIXED, "RFC 4302 section 2");
+
 static uint8_t *
 write_ip(uint8_t *at, const struct sa *sa, uint8_t proto)
 {
@@ -43,13 +52,30 @@ write_ip(uint8_t *at, const struct sa *sa, uint8_t proto)
 	return at + sizeof(ip6);
 }
 
+static uint8_t *
+write_ah(uint8_t *at, const struct sa *sa)
+{
+	struct ah_front ah = {.len = (uint8_t)(sa_ah_len(sa) / 4 - 2), .spi = sa->spi};
+
+	memcpy(at, &ah, sizeof(ah));
+	return at + sizeof(ah);
+}
+
+static uint8_t *
+write_esp(uint8_t *at, const struct sa *sa)
+{
+	struct esp_front esp = {.spi = sa->spi};
+
+	memcpy(at, &esp, sizeof(esp));
+	return at + sizeof(esp);
+}
+
 /* RFC 4301 section 5.1.2.1, RFC 3948 section 2.1. In transport mode the IP header is the packet's.
  */
 static void
 write_outer(struct sa *sa, const struct sa_params *p)
 {
 	bool udp = (sa->flags & SA_ENCAP_UDP) != 0;
-	struct esp_front esp = {.spi = sa->spi};
 	uint8_t *at = sa->outer;
 
 	if (sa->mode == SA_MODE_TUNNEL)
@@ -60,8 +86,8 @@ write_outer(struct sa *sa, const struct sa_params *p)
 		memcpy(at, &header, sizeof(header));
 		at += sizeof(header);
 	}
-	memcpy(at, &esp, sizeof(esp));
-	sa->outer_len = (uint8_t)(at + sizeof(esp) - sa->outer);
+	at = sa->proto == IPPROTO_AH ? write_ah(at, sa) : write_esp(at, sa);
+	sa->outer_len = (uint8_t)(at - sa->outer);
 }
 
 /* New ports under the feet of workers: both in one aligned store, so never one old and one new. */

@@ -9,7 +9,7 @@ import itertools
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.ipsec import ESP
+from scapy.layers.ipsec import AH, ESP
 from scapy.packet import Raw
 
 from engine import Engine, port
@@ -50,6 +50,10 @@ def udp(src, dst, data=None, size=0, dport=5000, **fields):
 def is_esp(packet):
     return ESP in packet or (IP in packet and packet[IP].proto == 50) \
         or (IPv6 in packet and packet[IPv6].nh == 50)
+
+
+def is_ah(packet):
+    return AH in packet or (IP in packet and packet[IP].proto == 51)
 
 
 class Gateway:
@@ -124,7 +128,7 @@ class Gateway:
     def outbound(self, tunnel, packet):
         """Sends from the host; gives the ESP packet on the wire and what it carries."""
         self.lan.send(packet)
-        sealed = self.wan.receive(lambda p: is_esp(p), "ESP")
+        sealed = self.wan.receive(lambda p: is_esp(p) or is_ah(p), "ESP or AH")
         return sealed, tunnel.out.open(sealed)
 
     def inbound(self, tunnel, packet, **how):

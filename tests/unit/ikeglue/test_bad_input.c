@@ -253,7 +253,7 @@ sa_fields_are_judged(void **state)
 #define FIELD(field, value, error, words)                                                          \
 	{offsetof(struct xfrm_usersa_info, field),                                                 \
 	 sizeof(((struct xfrm_usersa_info *)NULL)->field), value, error, words}
-		FIELD(id.proto, IPPROTO_AH, EPROTONOSUPPORT, "protocol 51 is not supported"),
+		FIELD(id.proto, IPPROTO_AH, EINVAL, "AH takes integrity alone"),
 		FIELD(id.proto, IPPROTO_COMP, EPROTONOSUPPORT, "protocol 108 is not supported"),
 		FIELD(family, 0, EINVAL, "bad family of the SA: 0"),
 		FIELD(family, AF_UNIX, EINVAL, "bad family of the SA: 1"),
@@ -333,6 +333,40 @@ algorithms_are_judged(void **state)
 	((struct nlmsghdr *)buf.data)->nlmsg_len = NLMSG_HDRLEN + sizeof(struct xfrm_usersa_info);
 	buf.len = first_message(&buf)->nlmsg_len;
 	assert_refused(&buf, EINVAL, "no algorithm");
+}
+
+/* The same for AH. */
+static void
+new_ah_algorithm(struct xfrm_buf *buf, uint16_t type, const char *name, uint32_t key_bits)
+{
+	new_sa_algorithm(buf, type, name, key_bits, 128, key_bits / 8 + 4);
+	buf->data[NLMSG_HDRLEN + offsetof(struct xfrm_usersa_info, id.proto)] = IPPROTO_AH;
+}
+
+static void
+algorithms_of_ah_are_judged(void **state)
+{
+	struct xfrm_buf buf;
+
+	new_ah_algorithm(&buf, XFRMA_ALG_AEAD, "rfc4543(gcm(aes))", 160);
+	assert_refused(&buf, EINVAL, "AH takes integrity alone");
+	new_ah_algorithm(&buf, XFRMA_ALG_CRYPT, "ecb(cipher_null)", 0);
+	assert_refused(&buf, EINVAL, "AH takes integrity alone");
+	new_ah_algorithm(&buf, XFRMA_ALG_AUTH, "hmac(md5)", 128);
+	assert_refused(&buf, ENOSYS, "MD5 is broken");
+	new_ah_algorithm(&buf, XFRMA_ALG_AUTH, "digest_null", 0);
+	assert_refused(&buf, ENOSYS, "without integrity");
+	new_ah_algorithm(&buf, XFRMA_ALG_AUTH, "hmac(sha256)", 256);
+	assert_refused(&buf, EINVAL, "no ICV length");
+	new_ah_algorithm(&buf, XFRMA_ALG_AUTH, "hmac(sha512)", 256);
+	assert_refused(&buf, EINVAL, "bad key length: 32 for hmac(sha512), expected 64");
+	new_ah_algorithm(&buf, XFRMA_ALG_AUTH, "rfc4543(gcm(aes))", 128);
+	assert_refused(&buf, EINVAL, "bad key length: 16 for rfc4543(gcm(aes)), expected 20");
+	new_ah_algorithm(&buf, XFRMA_ALG_AUTH, "rfc4106(gcm(aes))", 160);
+	assert_refused(&buf, ENOSYS, "unknown algorithm");
+	((struct nlmsghdr *)buf.data)->nlmsg_len = NLMSG_HDRLEN + sizeof(struct xfrm_usersa_info);
+	buf.len = first_message(&buf)->nlmsg_len;
+	assert_refused(&buf, EINVAL, "AH without integrity");
 }
 
 static void
@@ -520,6 +554,7 @@ main(void)
 		cmocka_unit_test(bytes_behind_the_attributes_are_refused),
 		cmocka_unit_test(sa_fields_are_judged),
 		cmocka_unit_test(algorithms_are_judged),
+		cmocka_unit_test(algorithms_of_ah_are_judged),
 		cmocka_unit_test(replay_state_is_judged),
 		cmocka_unit_test(replay_state_without_its_bitmap_is_accepted),
 		cmocka_unit_test(spi_ranges_are_judged),

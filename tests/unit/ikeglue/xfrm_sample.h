@@ -29,6 +29,8 @@ sample_sa(unsigned int seed)
 	};
 	const struct crypto_suite *suite = &crypto_suites[p.suite];
 
+	if ((suite->kind == CRYPTO_NULL || suite->kind == CRYPTO_GMAC) && !(seed & 4))
+		p.id.proto = IPPROTO_AH;
 	memset(&p.id.dst, 0x20 + seed % 64, p.id.family == FAMILY_V6 ? 16 : 4);
 	memset(&p.src, 0x60 + seed % 64, p.id.family == FAMILY_V6 ? 16 : 4);
 	memset(p.key, 0x41 + seed % 26, suite->key_len);
@@ -110,7 +112,7 @@ sample_policy(unsigned int seed)
 	if (p.action == SPD_PROTECT) {
 		p.tmpl = (struct spd_template){
 			.family = seed & 16 ? FAMILY_V6 : FAMILY_V4,
-			.proto = IPPROTO_ESP,
+			.proto = seed & 64 ? IPPROTO_AH : IPPROTO_ESP,
 			.mode = SA_MODE_TUNNEL,
 			.optional = (seed & 32) != 0,
 			.spi = rte_cpu_to_be_32(seed),
