@@ -177,6 +177,7 @@ set_defaults(struct config *config)
 	default_number(&config->sad.max_sas, 16384);
 	default_number(&config->sad.replay_window, 992);
 	default_number(&config->spd.max_policies, 16384);
+	default_number(&config->tunnels.path_mtu_age, 600);
 	default_number(&config->reassembly.max_sets, 256);
 	default_number(&config->reassembly.max_bytes, 2u << 20);
 	default_number(&config->reassembly.timeout, 5);

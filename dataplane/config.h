@@ -19,6 +19,8 @@ enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
 enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
 enum config_df { DF_COPY, DF_SET, DF_CLEAR };
 enum config_fragment { FRAGMENT_BEFORE, FRAGMENT_AFTER };
+enum config_too_big { TOO_BIG_ACCEPT, TOO_BIG_IGNORE };
+enum config_errors { ERRORS_ANSWER, ERRORS_SILENT };
 
 struct config_workers {
 	unsigned int *cores; /* CPU numbers, one worker each; default the last CPU */
@@ -69,11 +71,14 @@ struct config_sad {
 struct config_spd {
 	uint32_t max_policies;         /* default 16384 */
 	enum config_no_match no_match; /* default discard */
+	enum config_errors errors;     /* to whose packets policy discards, default answer */
 };
 
 struct config_tunnels {
 	enum config_df df;             /* of outer IPv4 headers, default copy */
 	enum config_fragment fragment; /* before or after encryption, default before */
+	enum config_too_big too_big;   /* messages about our ESP, default accept */
+	uint32_t path_mtu_age;         /* seconds, default 600 */
 };
 
 struct config_reassembly {  /* each of a worker */

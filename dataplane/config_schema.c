@@ -40,6 +40,16 @@ static const cyaml_strval_t fragment_names[] = {
 	{"after", FRAGMENT_AFTER},
 };
 
+static const cyaml_strval_t too_big_names[] = {
+	{"accept", TOO_BIG_ACCEPT},
+	{"ignore", TOO_BIG_IGNORE},
+};
+
+static const cyaml_strval_t errors_names[] = {
+	{"answer", ERRORS_ANSWER},
+	{"silent", ERRORS_SILENT},
+};
+
 /* What numbers may be, by their key (libcyaml 1.3 knows no ranges). */
 static const struct range {
 	const char *key;
@@ -54,6 +64,7 @@ static const struct range {
 	{"max_sas", 1, 1u << 24},
 	{"max_sets", 1, 1u << 20},
 	{"mtu", 576, 9216},
+	{"path_mtu_age", 1, 86400},
 	{"replay_window", REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX},
 	{"table", 1, UINT32_MAX},
 	{"tenant", 0, UINT32_MAX},
@@ -155,12 +166,15 @@ static const cyaml_schema_field_t sad_fields[] = {
 static const cyaml_schema_field_t spd_fields[] = {
 	NUMBER(OPTIONAL, struct config_spd, max_policies),
 	CHOICE(OPTIONAL, struct config_spd, no_match, no_match_names),
+	CHOICE(OPTIONAL, struct config_spd, errors, errors_names),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t tunnels_fields[] = {
 	CHOICE(OPTIONAL, struct config_tunnels, df, df_names),
 	CHOICE(OPTIONAL, struct config_tunnels, fragment, fragment_names),
+	CHOICE(OPTIONAL, struct config_tunnels, too_big, too_big_names),
+	NUMBER(OPTIONAL, struct config_tunnels, path_mtu_age),
 	CYAML_FIELD_END,
 };
 

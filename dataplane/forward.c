@@ -11,6 +11,7 @@
 #include "checksum.h"
 #include "icmp.h"
 #include "ip_parse.h"
+#include "path_mtu.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -116,7 +117,7 @@ to_host(struct worker *w, struct rte_mbuf *m, const struct packet *p)
 		reason = DROP_MARTIAN;
 	if (reason != DROP_COUNT)
 		packet_drop(w, m, reason);
-	else if (keepalive)
+	else if (keepalive || path_mtu_learn(w, m))
 		packet_consume(w, m);
 	else
 		packet_punt(w, m);

@@ -158,8 +158,8 @@ parse_v4(struct rte_mbuf *m, struct packet *p, bool check_sum)
 	return DROP_COUNT;
 }
 
-static bool
-is_extension(uint8_t next_header)
+bool
+ip_is_extension(uint8_t next_header)
 {
 	switch (next_header) {
 	case IPPROTO_HOPOPTS:
@@ -183,7 +183,7 @@ walk_extensions(const struct rte_mbuf *m, struct packet *p, uint8_t next)
 	uint32_t off = sizeof(struct rte_ipv6_hdr), len = rte_pktmbuf_data_len(m);
 	bool fragmented = false;
 
-	for (unsigned int count = 0; is_extension(next); count++) {
+	for (unsigned int count = 0; ip_is_extension(next); count++) {
 		const uint8_t *h = rte_pktmbuf_mtod_offset(m, const uint8_t *, off);
 		uint32_t size;
 
@@ -251,7 +251,7 @@ parse_v6(struct rte_mbuf *m, struct packet *p)
 	p->proto = ip->proto;
 	p->l4_off = sizeof(*ip);
 	p->fragment = 0;
-	if (unlikely(is_extension(ip->proto))) {
+	if (unlikely(ip_is_extension(ip->proto))) {
 		enum drop_reason reason = walk_extensions(m, p, ip->proto);
 
 		if (reason != DROP_COUNT)
@@ -296,7 +296,7 @@ packet_flow(const struct rte_mbuf *m, struct flow *flow)
 		.family = p->family,
 		.proto = p->proto,
 		.ports_opaque = p->fragment == 2,
-		.proto_opaque = p->fragment == 2 && is_extension(p->proto),
+		.proto_opaque = p->fragment == 2 && ip_is_extension(p->proto),
 	};
 	switch (p->proto) {
 	case IPPROTO_TCP:

@@ -23,6 +23,9 @@ bool ip_parse(struct rte_mbuf *m, bool check_sum, enum drop_reason *reason);
 /* What selectors are compared with; for a parsed packet. */
 void packet_flow(const struct rte_mbuf *m, struct flow *flow);
 
+/* Whether an IPv6 next header is that of an extension header which chains on. */
+bool ip_is_extension(uint8_t next_header);
+
 /* Whether a parsed packet is neighbour discovery (RFC 4861). */
 bool ip_is_nd(const struct rte_mbuf *m);
 

@@ -11,15 +11,17 @@
 
 #define IPV6_MTU_MIN 1280u /* RFC 8200 section 5 */
 
-/* The MTU of the interface by which the SA's outer packets leave. */
+/* The MTU of the interface by which the SA's outer packets leave, or of the path if less. */
 static uint32_t
 outer_mtu(const struct worker *w, const struct packet *p)
 {
+	uint32_t learnt = sa_path_mtu(p->sa, w->tsc), mtu;
 	const struct iface *out = &w->dp->ifaces[p->out];
 	const struct nexthop *nh =
 		fib_lookup(w->dp->fib, out->vrf, p->sa->family, &p->sa->dst, esp_flow_hash(p->sa));
 
-	return nh->iface == IFACE_NONE ? out->mtu : w->dp->ifaces[nh->iface].mtu;
+	mtu = nh->iface == IFACE_NONE ? out->mtu : w->dp->ifaces[nh->iface].mtu;
+	return learnt != 0 ? RTE_MIN(learnt, mtu) : mtu;
 }
 
 /* Adds to the burst; a full one first goes the rest of the way. */

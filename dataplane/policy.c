@@ -8,7 +8,9 @@
 #include <rte_ring_elem.h>
 
 #include "icmp.h"
+#include "icmp_quote.h"
 #include "ip_parse.h"
+#include "path_mtu.h"
 #include "rate_limit.h"
 #include "walk.h"
 #include "worker.h"
@@ -125,6 +127,25 @@ tenant_in(const struct packet *p)
 	return atomic_load_explicit(&p->sa->tenant, memory_order_relaxed);
 }
 
+/*
+ * What a packet's own header does not let in may be an ICMP error that what it is about lets in:
+ * about traffic of the SA that it came by (RFC 4301 section 6.2), or about ESP of ours.
+ */
+static bool
+error_allowed(struct worker *w, const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+	struct spd_query q = {.tenant = tenant_in(p),
+			      .dir = (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD};
+
+	if ((p->flags & PACKET_DECRYPTED) == 0)
+		return (p->flags & PACKET_LOCAL) != 0 && path_mtu_concerns_us(w, m);
+	if (!icmp_return_flow(m, &q.flow))
+		return false;
+	q.policy = spd_lookup(w->dp->spd, q.tenant, q.dir, &q.flow);
+	return decrypted_allowed(w, p, &q);
+}
+
 /* Packets of one flow, which the way in is part of, all need the check or none does. */
 void
 spd_check(struct worker *w, struct burst *b)
@@ -151,7 +172,7 @@ spd_check(struct worker *w, struct burst *b)
 		while (next < asked.first[k])
 			b->m[kept++] = b->m[next++];
 		for (; next < asked.end[k]; next++) {
-			if (passes)
+			if (passes || error_allowed(w, b->m[next]))
 				b->m[kept++] = b->m[next];
 			else
 				packet_drop(w, b->m[next], reason);
@@ -179,26 +200,68 @@ acquire(struct worker *w, struct policy *policy, const struct flow *flow)
 
 enum verdict { VERDICT_PROTECT, VERDICT_BYPASS, VERDICT_DROP };
 
+/* The SA that a policy leads to, or NULL. */
+static struct sa *
+valid_sa(struct policy *policy)
+{
+	/* Acquire: pairs with the control thread's release once the SA is complete. */
+	struct sa *sa = atomic_load_explicit(&policy->sa, memory_order_acquire);
+
+	return sa != NULL && atomic_load_explicit(&sa->state, memory_order_relaxed) == SA_VALID
+		       ? sa
+		       : NULL;
+}
+
+/* Whether the flow lies in what policy and SA are for, as far as that can be seen. */
+static bool
+carries(const struct policy *policy, const struct sa *sa, const struct flow *flow)
+{
+	return !selector_blind(&policy->params.id.sel, flow) &&
+	       (!sa->narrow || selector_match(&sa->control->params.sel, flow));
+}
+
 /* Finds the SA that the policy wants; without one nothing leaves. */
 static enum verdict
 protect(struct worker *w, struct packet *p, struct policy *policy, const struct flow *flow,
 	enum drop_reason *reason)
 {
-	/* Acquire: pairs with the control thread's release once the SA is complete. */
-	struct sa *sa = atomic_load_explicit(&policy->sa, memory_order_acquire);
+	struct sa *sa = valid_sa(policy);
 
-	if (sa == NULL || atomic_load_explicit(&sa->state, memory_order_relaxed) != SA_VALID) {
+	if (sa == NULL) {
 		acquire(w, policy, flow);
 		*reason = DROP_NO_SA_OUT;
 		return VERDICT_DROP;
 	}
-	if (selector_blind(&policy->params.id.sel, flow) ||
-	    (sa->narrow && !selector_match(&sa->control->params.sel, flow))) {
+	if (!carries(policy, sa, flow)) {
 		*reason = DROP_SELECTOR;
 		return VERDICT_DROP;
 	}
 	p->sa = sa;
 	return VERDICT_PROTECT;
+}
+
+/*
+ * An ICMP error that no policy names takes the SA of the traffic that answers what it is about; no
+ * SA is asked for (RFC 4301 section 6.2).
+ */
+static bool
+protect_error(const struct worker *w, struct rte_mbuf *m)
+{
+	struct packet *p = packet(m);
+	struct policy *policy;
+	struct flow flow;
+	struct sa *sa;
+
+	if (!icmp_return_flow(m, &flow))
+		return false;
+	policy = spd_lookup(w->dp->spd, p->tenant, SPD_OUT, &flow);
+	if (policy == NULL || policy->params.action != SPD_PROTECT)
+		return false;
+	sa = valid_sa(policy);
+	if (sa == NULL || !carries(policy, sa, &flow))
+		return false;
+	p->sa = sa;
+	return true;
 }
 
 /* What the kernel sends for others on a host interface is not the host's, whatever its ports. */
@@ -252,7 +315,7 @@ leave(struct worker *w, struct rte_mbuf *m, enum verdict verdict, enum drop_reas
 		burst_add(&w->leaving, m);
 		return;
 	}
-	if (reason == DROP_POLICY_OUT)
+	if (reason == DROP_POLICY_OUT && w->dp->config->spd.errors == ERRORS_ANSWER)
 		icmp_error(w, m, ICMP_ERR_POLICY, 0);
 	packet_drop(w, m, reason);
 }
@@ -282,6 +345,8 @@ spd_stage(struct worker *w, struct burst *b)
 
 			if (likely(verdict == VERDICT_PROTECT)) {
 				packet(m)->sa = first->sa;
+				b->m[kept++] = m;
+			} else if (asked.queries[k].policy == NULL && protect_error(w, m)) {
 				b->m[kept++] = m;
 			} else {
 				leave(w, m, verdict, reason);

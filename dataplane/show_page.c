@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 
 #include "host.h"
@@ -308,6 +309,7 @@ sa_traffic(json_t *o, const struct sad *sad, const struct sa_control *c)
 
 	if (c->sa)
 		sad_sequences(sad, c, &out_seq, &in_seq, &bitmap, 1);
+	put_number(o, "path_mtu", c->sa ? sa_path_mtu(c->sa, rte_rdtsc()) : 0);
 	put_bool(o, "esn", c->params.flags & SA_ESN);
 	put_number(o, "window", c->sa && c->sa->replay ? c->sa->replay->window : 0);
 	put_number(o, "out_seq", out_seq);
@@ -606,6 +608,7 @@ worker_next(const struct show_source *s, union show_cursor *cursor)
 	put_number(o, "dropped", dropped);
 	put_number(o, "sealed", count->sealed);
 	put_number(o, "opened", count->opened);
+	put_number(o, "path_mtus", count->path_mtus);
 	put_number(o, "inbox", rte_ring_count(w->inbox));
 	worker_time(o, count);
 	return o;

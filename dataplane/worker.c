@@ -20,6 +20,8 @@
 
 #define ACQUIRE_RATE     100 /* requests for SAs of one worker in a second */
 #define ACQUIRE_BURST    50
+#define TOO_BIG_RATE     1000 /* path MTUs learnt by one worker in a second */
+#define TOO_BIG_BURST    50
 #define CLOCK_PER_SECOND 64 /* readings of the wall clock */
 #define IP_IDS           64 /* identifications of a block */
 
@@ -180,6 +182,7 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	w->lcore = lcore;
 	rate_limit_init(&w->icmp_rate, rte_get_tsc_hz(), ICMP_PER_SECOND, ICMP_BURST);
 	rate_limit_init(&w->acquire_rate, rte_get_tsc_hz(), ACQUIRE_RATE, ACQUIRE_BURST);
+	rate_limit_init(&w->too_big_rate, rte_get_tsc_hz(), TOO_BIG_RATE, TOO_BIG_BURST);
 	w->inbox = inbox_new(id, socket);
 	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
 	w->reassembly_due = UINT64_MAX;

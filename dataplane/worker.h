@@ -32,6 +32,7 @@ struct worker_counters {
 	uint64_t held, resumed;
 	uint64_t drops[DROP_COUNT];
 	uint64_t sealed, opened; /* packets through crypto, of those above */
+	uint64_t path_mtus;      /* of SAs, learnt */
 	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
 	struct {
 		uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, punted, from_host;
@@ -64,7 +65,7 @@ struct worker {
 	struct crypto_op ops[BURST_MAX];           /* of the burst in the crypto stages */
 	struct rte_mbuf *tx[PORTS_MAX][BURST_MAX]; /* frames for each port */
 	uint16_t tx_count[PORTS_MAX];
-	struct rate_limit icmp_rate, acquire_rate;
+	struct rate_limit icmp_rate, acquire_rate, too_big_rate;
 	struct reassembly *reassembly;
 	uint64_t reassembly_due; /* TSC at which the oldest datagram in it has waited too long */
 	struct worker_counters count;

@@ -75,6 +75,7 @@ struct sa {
 	uint8_t iv_len, icv_len, align; /* copied from the suite */
 	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
+	_Atomic uint16_t path_mtu;      /* learnt, of outer packets; 0 none: sa_path_mtu() */
 
 	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
 	/* In transport mode only UDP, if any, and ESP or AH; the IP header is the packet's own. */
@@ -85,6 +86,7 @@ struct sa {
 	alignas(64) _Atomic uint64_t seq; /* last number used, or SA_SEQ_CLOSED */
 	_Atomic uint32_t owner;           /* worker that numbers and orders outbound packets */
 	_Atomic uint32_t state;           /* enum sa_state */
+	_Atomic uint64_t path_mtu_until;  /* TSC at which it is forgotten */
 };
 
 enum sa_state {
@@ -97,6 +99,34 @@ static_assert(offsetof(struct sa, src) == 64, "line 1");
 static_assert(offsetof(struct sa, outer) == 128, "line 2");
 static_assert(offsetof(struct sa, seq) == 192, "line 3");
 static_assert(sizeof(struct sa) == 256, "whole lines");
+
+/* The path MTU that was learnt for outer packets and is not too old at TSC `tsc`; 0 for none. */
+static inline uint16_t
+sa_path_mtu(struct sa *sa, uint64_t tsc)
+{
+	/* Relaxed, here and below: either value serves while it changes. */
+	uint16_t mtu = atomic_load_explicit(&sa->path_mtu, memory_order_relaxed);
+
+	if (mtu != 0 &&
+	    (int64_t)(tsc - atomic_load_explicit(&sa->path_mtu_until, memory_order_relaxed)) >= 0) {
+		mtu = 0;
+		atomic_store_explicit(&sa->path_mtu, mtu, memory_order_relaxed);
+	}
+	return mtu;
+}
+
+/* Lowers the path MTU, or confirms it, for `age` ticks. False, and no change, for a larger one. */
+static inline bool
+sa_path_mtu_learn(struct sa *sa, uint16_t mtu, uint64_t tsc, uint64_t age)
+{
+	uint16_t known = sa_path_mtu(sa, tsc);
+
+	if (known != 0 && mtu > known)
+		return false;
+	atomic_store_explicit(&sa->path_mtu_until, tsc + age, memory_order_relaxed);
+	atomic_store_explicit(&sa->path_mtu, mtu, memory_order_release);
+	return true;
+}
 
 /*
  * Bytes of AH with its ICV field, padded to 64 bits, or with IPv4 and XFRM_STATE_ALIGN4 to 32 (RFC

@@ -171,6 +171,7 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	write_outer(sa, p);
 	sa->seq_limit = state->seq_limit;
 	atomic_init(&sa->seq, state->out_seq);
+	atomic_init(&sa->path_mtu, 0);
 	atomic_init(&sa->state, SA_VALID);
 }
 

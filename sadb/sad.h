@@ -204,6 +204,13 @@ struct sa *sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr
 		      uint8_t family, uint8_t carrier, enum sad_miss *miss);
 
 /*
+ * Worker: the live SA that sends packets with that SPI between these addresses, `carrier` behind
+ * the IP header (IPPROTO_ESP, or IPPROTO_UDP); NULL for none.
+ */
+struct sa *sad_lookup_outbound(const struct sad *sad, rte_be32_t spi, const union ip_addr *src,
+			       const union ip_addr *dst, uint8_t family, uint8_t carrier);
+
+/*
  * Worker: brings what receiving a packet of that SPI and number (its low half) reads and writes,
  * but for the key: where the engine chose the SPI.
  */

@@ -82,6 +82,24 @@ sad_lookup(const struct sad *sad, rte_be32_t spi, const union ip_addr *dst, uint
 	return lookup_chain(sad, spi, dst, family, carrier, miss);
 }
 
+struct sa *
+sad_lookup_outbound(const struct sad *sad, rte_be32_t spi, const union ip_addr *src,
+		    const union ip_addr *dst, uint8_t family, uint8_t carrier)
+{
+	struct chash_node *n;
+
+	for (n = chash_first(&sad->by_spi, spi_hash(sad, spi)); n; n = chash_next(n)) {
+		struct sa *sa = sa_of(n);
+
+		if (sa->spi == spi && (sa->flags & SA_IN_ONLY) == 0 && sa->family == family &&
+		    sa->carrier == carrier && ip_addr_equal(&sa->src, src) &&
+		    ip_addr_equal(&sa->dst, dst) &&
+		    atomic_load_explicit(&sa->state, memory_order_relaxed) == SA_VALID)
+			return sa;
+	}
+	return NULL;
+}
+
 void
 sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi, uint32_t seq)
 {

@@ -57,7 +57,7 @@ static const struct bad {
 	 "f:3: sads: unknown key, expected one of: workers, ports, routes, neighbours, sad, spd, "
 	 "tunnels, "
 	 "reassembly, crypto, sockets, log\n"
-	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match\n"},
+	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match, errors\n"},
 	{PORT "sad:\n  max_sas: 1\nsad:\n  max_sas: 2\n",
 	 "f:5: sad: key given twice, expected once\n"},
 	{PORT "sad:\n", "f:3: sad: nothing, expected a mapping of keys\n"},
@@ -208,6 +208,9 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->spd.no_match, NO_MATCH_DISCARD);
 	assert_int_equal(c->tunnels.df, DF_COPY);
 	assert_int_equal(c->tunnels.fragment, FRAGMENT_BEFORE);
+	assert_int_equal(c->tunnels.too_big, TOO_BIG_ACCEPT);
+	assert_int_equal(c->tunnels.path_mtu_age, 600);
+	assert_int_equal(c->spd.errors, ERRORS_ANSWER);
 	assert_int_equal(c->reassembly.max_sets, 256);
 	assert_int_equal(c->reassembly.max_bytes, 2u << 20);
 	assert_int_equal(c->reassembly.timeout, 5);
@@ -248,8 +251,8 @@ every_key_arrives(void **state)
 		"neighbours:\n"
 		"- {address: 10.1.0.1, mac: \"02:00:00:00:00:01\", port: v7}\n"
 		"sad: {max_sas: 10, replay_window: 64}\n"
-		"spd: {max_policies: 20, no_match: bypass}\n"
-		"tunnels: {df: clear, fragment: after}\n"
+		"spd: {max_policies: 20, no_match: bypass, errors: silent}\n"
+		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60}\n"
 		"reassembly: {max_sets: 30, max_bytes: 300000, timeout: 40}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
 		"sockets: {xfrm: /a, show: /b, group: root}\n"
@@ -286,6 +289,9 @@ every_key_arrives(void **state)
 	assert_int_equal(c->spd.no_match, NO_MATCH_BYPASS);
 	assert_int_equal(c->tunnels.df, DF_CLEAR);
 	assert_int_equal(c->tunnels.fragment, FRAGMENT_AFTER);
+	assert_int_equal(c->tunnels.too_big, TOO_BIG_IGNORE);
+	assert_int_equal(c->tunnels.path_mtu_age, 60);
+	assert_int_equal(c->spd.errors, ERRORS_SILENT);
 	assert_int_equal(c->reassembly.max_sets, 30);
 	assert_int_equal(c->reassembly.max_bytes, 300000);
 	assert_int_equal(c->reassembly.timeout, 40);
