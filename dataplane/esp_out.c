@@ -12,6 +12,7 @@
 #include "esp_ah.h"
 #include "esp_op.h"
 #include "room.h"
+#include "tfc.h"
 #include "tos.h"
 #include "walk.h"
 #include "worker.h"
@@ -61,7 +62,9 @@ seq_reserve(struct worker *w, struct burst *b)
 			b->m[kept++] = m;
 		}
 		if (unlikely(sa->proto == IPPROTO_AH))
-			kept = move_last(b, kept, RTE_MIN(run, granted), &w->outbound_ah);
+			kept = move_last(b, kept, granted, &w->outbound_ah);
+		if (unlikely(sa->tfcpad != 0 && granted > 0))
+			kept = kept - granted + tfc_pad(w, b->m + kept - granted, granted);
 	}
 	b->n = kept;
 }

@@ -24,6 +24,12 @@ outer_mtu(const struct worker *w, const struct packet *p)
 	return learnt != 0 ? RTE_MIN(learnt, mtu) : mtu;
 }
 
+uint32_t
+pmtu_inner(const struct worker *w, const struct packet *p)
+{
+	return esp_inner_mtu(p->sa, outer_mtu(w, p));
+}
+
 /* Adds to the burst; a full one first goes the rest of the way. */
 static void
 add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)

@@ -63,6 +63,9 @@ stage_fn tx;        /* to the port's queue, or its owner */
 /* Sends what tx gathered for each port. Once a poll. */
 void tx_flush(struct worker *w);
 
+/* The largest inner packet that the SA of a packet takes on its way. */
+uint32_t pmtu_inner(const struct worker *w, const struct packet *p);
+
 struct port;
 
 /*

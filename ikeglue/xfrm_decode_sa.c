@@ -196,7 +196,7 @@ xfrm_decode_larval(const struct xfrm_usersa_info *info, const struct xfrm_attrs 
 static int
 decode_extras(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
 {
-	uint32_t value, mask = UINT32_MAX;
+	uint32_t mask = UINT32_MAX;
 
 	xfrm_attr_get(attrs, XFRMA_SET_MARK, &p->set_mark);
 	xfrm_attr_get(attrs, XFRMA_SET_MARK_MASK, &mask);
@@ -205,8 +205,10 @@ decode_extras(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason
 				  "XFRMA_SET_MARK_MASK 0x%x is not supported, only 0xffffffff",
 				  mask);
 
-	if (xfrm_attr_get(attrs, XFRMA_TFCPAD, &value) && value != 0)
-		return reason_set(why, EOPNOTSUPP, "XFRMA_TFCPAD is not supported, only 0");
+	xfrm_attr_get(attrs, XFRMA_TFCPAD, &p->tfcpad);
+	/* Behind what has no length of its own, padding could not be told from it. */
+	if (p->tfcpad != 0 && (p->id.proto != IPPROTO_ESP || p->mode != SA_MODE_TUNNEL))
+		return reason_set(why, EINVAL, "XFRMA_TFCPAD is for ESP in tunnel mode");
 	return 0;
 }
 

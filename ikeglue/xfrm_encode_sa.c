@@ -177,6 +177,8 @@ put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 		xfrm_attr_put(buf, XFRMA_LASTUSED, &sa->usage.last_used,
 			      sizeof(sa->usage.last_used));
 	put_algorithms(buf, sa);
+	if (p->tfcpad)
+		xfrm_attr_put(buf, XFRMA_TFCPAD, &p->tfcpad, sizeof(p->tfcpad));
 	if (p->encap_type)
 		xfrm_attr_put(buf, XFRMA_ENCAP, &encap, sizeof(encap));
 	put_replay(buf, sa);

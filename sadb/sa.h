@@ -76,6 +76,7 @@ struct sa {
 	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
 	_Atomic uint16_t path_mtu;      /* learnt, of outer packets; 0 none: sa_path_mtu() */
+	uint16_t tfcpad; /* inner packets are made so long (RFC 4303 section 2.7), 0: not */
 
 	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
 	/* In transport mode only UDP, if any, and ESP or AH; the IP header is the packet's own. */

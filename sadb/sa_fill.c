@@ -168,6 +168,7 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->align = suite->align;
 	sa->proto = p->id.proto;
 	sa->carrier = (p->flags & SA_ENCAP_UDP) != 0 ? IPPROTO_UDP : p->id.proto;
+	sa->tfcpad = (uint16_t)(p->tfcpad < UINT16_MAX ? p->tfcpad : UINT16_MAX);
 	write_outer(sa, p);
 	sa->seq_limit = state->seq_limit;
 	atomic_init(&sa->seq, state->out_seq);

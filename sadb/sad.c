@@ -462,6 +462,9 @@ check_ah(const struct sa_params *p, struct reason *why)
 		return reason_set(why, EINVAL, "AH takes integrity alone, not %s", suite->name);
 	if ((p->flags & SA_ENCAP_UDP) != 0)
 		return reason_set(why, EINVAL, "AH does not go with UDP encapsulation");
+	if (p->mode != SA_MODE_TUNNEL)
+		return reason_set(why, EINVAL,
+				  "AH in mode %u is not supported, only in tunnel mode", p->mode);
 	return 0;
 }
 
@@ -566,10 +569,10 @@ check_update(const struct sa_params *old, const struct sa_params *new, struct re
 	if (old->flags != new->flags || old->xfrm_flags != new->xfrm_flags ||
 	    old->xfrm_extra_flags != new->xfrm_extra_flags || old->reqid != new->reqid ||
 	    old->if_id != new->if_id || old->id.mark != new->id.mark ||
-	    old->set_mark != new->set_mark)
+	    old->set_mark != new->set_mark || old->tfcpad != new->tfcpad)
 		return reason_set(why, EINVAL,
-				  "flags, direction, reqid, if_id and marks of a live SA do not "
-				  "change");
+				  "flags, direction, reqid, if_id, marks and TFC padding of a live "
+				  "SA do not change");
 	if (!same_replay(old, new))
 		return reason_set(why, EINVAL,
 				  "replay window and sequence numbers of a live SA "

@@ -60,6 +60,7 @@ struct sa_params {
 	uint32_t set_mark;      /* of decrypted packets, 0: the SA's own, or its policies' */
 	uint32_t seq;           /* of the acquire that it answers, given back */
 	uint32_t replay_window; /* as asked for, 0 none */
+	uint32_t tfcpad;        /* length of inner packets, 0: no TFC padding */
 	struct selector sel;
 	struct sa_limits limits;
 	uint8_t suite;

@@ -8,7 +8,7 @@
  * and a worker that has used its share sets the SA's bit in its alarms, which the control thread
  * reads ten times a second; so a limit is passed by a tenth of a second's traffic at most. Fresh
  * counters are zero, shares too: the first packet that a worker sees of an SA is an alarm, and
- * starts the limits in seconds of use.
+ * starts the limits in seconds of use. The end of the sequence numbers is a soft limit, too.
  */
 #include <time.h>
 
@@ -150,6 +150,23 @@ limit_of(uint64_t limit)
 	return limit != 0 ? limit : UINT64_MAX;
 }
 
+/*
+ * The packet with which the end of the sequence numbers is near: time to negotiate a successor. An
+ * SA that receives as well gets there a little later, and is asked again then.
+ */
+#define NUMBERS_LEFT (UINT64_C(1) << 28)
+
+static uint64_t
+numbers_end(const struct sa_control *c, const struct sa_usage *u)
+{
+	uint64_t limit = c->sa->seq_limit, seq = get(&c->sa->seq);
+	uint64_t near = limit > NUMBERS_LEFT ? limit - NUMBERS_LEFT : 0;
+
+	if (seq >= near)
+		return u->packets;
+	return near - seq > UINT32_MAX ? UINT64_MAX : u->packets + (near - seq);
+}
+
 /* One kind of limits, soft or hard: when, and after how much, the first of them is reached. */
 struct end {
 	uint64_t time, packets, bytes;
@@ -173,7 +190,8 @@ end_of(const struct sa_control *c, const struct sa_usage *u, bool hard)
 				    limit_of(l->hard_packets), limit_of(l->hard_bytes)};
 	return (struct end){least(time_of(l->soft_add_seconds, c->added_ms),
 				  time_of(l->soft_use_seconds, used)),
-			    limit_of(l->soft_packets), limit_of(l->soft_bytes)};
+			    least(limit_of(l->soft_packets), numbers_end(c, u)),
+			    limit_of(l->soft_bytes)};
 }
 
 static bool

@@ -24,13 +24,14 @@ sample_sa(unsigned int seed)
 		.if_id = seed * 5,
 		.set_mark = seed / 4 * 9,
 		.seq = seed * 7,
+		.tfcpad = seed & 64 ? seed * 2 : 0,
 		.limits = {1, 2, 3, UINT64_MAX, 5, 6, 7, seed},
 		.suite = (uint8_t)(seed % crypto_suites_count),
 	};
 	const struct crypto_suite *suite = &crypto_suites[p.suite];
 
 	if ((suite->kind == CRYPTO_NULL || suite->kind == CRYPTO_GMAC) && !(seed & 4))
-		p.id.proto = IPPROTO_AH;
+		p.id.proto = IPPROTO_AH, p.tfcpad = 0;
 	memset(&p.id.dst, 0x20 + seed % 64, p.id.family == FAMILY_V6 ? 16 : 4);
 	memset(&p.src, 0x60 + seed % 64, p.id.family == FAMILY_V6 ? 16 : 4);
 	memset(p.key, 0x41 + seed % 26, suite->key_len);

@@ -156,6 +156,7 @@ what_cannot_be_is_refused_with_a_reason(void **state)
 	p = good, p.id.proto = IPPROTO_AH, refused(&e, &p, "integrity");
 	p.suite = (uint8_t)crypto_suite_by_name("aes128gmac"), p.flags |= SA_ENCAP_UDP;
 	refused(&e, &p, "UDP");
+	p.flags = good.flags, p.mode = SA_MODE_TRANSPORT, refused(&e, &p, "only in tunnel mode");
 	p = good, p.id.family = 0, refused(&e, &p, "family");
 	p = good, p.mode = 4, refused(&e, &p, "mode");
 	p = good, p.flags = SA_IN_ONLY | SA_OUT_ONLY, refused(&e, &p, "inbound only");
@@ -762,7 +763,7 @@ a_limit_is_seen_whichever_workers_count(void **state)
 }
 
 static void
-limits_in_packets_and_seconds_expire_too(void **state)
+C63_limits_in_packets_and_seconds_expire_too(void **state)
 {
 	struct env e = env_new(16);
 	uint64_t now = (uint64_t)time(NULL);
@@ -800,7 +801,52 @@ limits_in_packets_and_seconds_expire_too(void **state)
 /* ---- sequence numbers ---- */
 
 static void
-numbers_end_before_the_counter_wraps(void **state)
+send_packets(struct env *e, struct sa *sa, uint32_t packets)
+{
+	uint64_t first;
+
+	assert_int_equal(sa_seq_reserve(sa, packets, &first), packets);
+	sad_charge(e->sad, 0, sa, packets, packets, 1);
+}
+
+/* RFC 4303 section 3.3.3: a successor is negotiated before the numbers are used up. */
+static void
+C8_an_event_comes_well_before_the_numbers_end(void **state)
+{
+	struct env e = env_new(16);
+	uint64_t now = (uint64_t)time(NULL) * 1000;
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
+	struct sa_params esn = sa_params(HERE, THERE, 0x1001, 2);
+	struct events ev;
+	struct sa *sa;
+
+	observe(&e, &ev);
+	p.out_seq = UINT32_MAX - (1u << 28) - 3;
+	sa = env_add(&e, &p);
+	sad_charge(e.sad, 0, sa, 5, 5, 1); /* received: uses up no numbers */
+	send_packets(&e, sa, 1);
+	sad_tick(e.sad, now);
+	send_packets(&e, sa, 1);
+	sad_tick(e.sad, now + SAD_TICK_MS);
+	assert_int_equal(ev.soft, 0);
+	send_packets(&e, sa, 1);
+	sad_tick(e.sad, now + 2 * SAD_TICK_MS);
+	assert_int_equal(ev.soft, 1);
+	send_packets(&e, sa, 9);
+	sad_tick(e.sad, now + 3 * SAD_TICK_MS);
+	assert_int_equal(ev.soft, 1);
+
+	esn.flags |= SA_ESN;
+	esn.out_seq = UINT32_MAX;
+	send_packets(&e, env_add(&e, &esn), 1);
+	sad_tick(e.sad, now + 4 * SAD_TICK_MS);
+	assert_int_equal(ev.soft, 1);
+	assert_int_equal(ev.hard, 0);
+	env_free(&e);
+}
+
+static void
+C8_numbers_end_before_the_counter_wraps(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
@@ -878,8 +924,9 @@ main(void)
 		cmocka_unit_test(counters_are_the_sum_over_workers_and_start_at_zero),
 		cmocka_unit_test(a_soft_limit_is_told_once_and_a_hard_one_deletes),
 		cmocka_unit_test(a_limit_is_seen_whichever_workers_count),
-		cmocka_unit_test(limits_in_packets_and_seconds_expire_too),
-		cmocka_unit_test(numbers_end_before_the_counter_wraps),
+		cmocka_unit_test(C63_limits_in_packets_and_seconds_expire_too),
+		cmocka_unit_test(C8_an_event_comes_well_before_the_numbers_end),
+		cmocka_unit_test(C8_numbers_end_before_the_counter_wraps),
 		cmocka_unit_test(sequences_are_reported_as_the_kernel_does),
 	};
 
