@@ -91,13 +91,20 @@ iface_address(const struct iface *iface, uint8_t family, union ip_addr *addr)
 
 /*
  * The source of the error: the address of the interface that the packet came by. For a decrypted
- * packet one of the protected side, which is what the tunnel's selectors know.
+ * packet one of the protected side, which is what the tunnel's selectors know. To the host's own
+ * kernel it comes from where its packet was to go: a kernel takes nothing from an address of its
+ * own.
  */
 static bool
-find_source(const struct worker *w, const struct packet *p, union ip_addr *src)
+find_source(const struct worker *w, const struct rte_mbuf *m, union ip_addr *src)
 {
+	const struct packet *p = packet(m);
 	const struct dataplane *dp = w->dp;
 
+	if ((p->flags & PACKET_FROM_HOST) != 0) {
+		*src = ip_dst(m);
+		return true;
+	}
 	for (unsigned int i = 0; (p->flags & PACKET_DECRYPTED) != 0 && i < dp->ifaces_count; i++) {
 		const struct iface *iface = &dp->ifaces[i];
 
@@ -197,7 +204,7 @@ icmp_error(struct worker *w, struct rte_mbuf *m, enum icmp_error error, uint32_t
 	union ip_addr src;
 	struct rte_mbuf *e;
 
-	if (!answerable(m, p) || burst_full(&w->errors) || !find_source(w, p, &src) ||
+	if (!answerable(m, p) || burst_full(&w->errors) || !find_source(w, m, &src) ||
 	    !rate_limit_take(&w->icmp_rate, w->tsc))
 		return;
 	e = rte_pktmbuf_alloc(w->dp->pool);

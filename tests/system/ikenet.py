@@ -38,42 +38,73 @@ class Switch:
     def attach(self, netns, ifname):
         """A new interface of another namespace, connected here."""
         self.ports += 1
-        mine = f"{self.name}{self.ports}"
+        mine = f"{self.name}-{self.ports}"
         helper("veth_new", netns.name, ifname, self.netns.name, mine)
         self.netns.ip("link set", mine, "master", self.name)
 
 
-def kind_of(frame):
-    """What a frame on the wire is: esp, ike, keepalive, neighbour, or clear."""
+class Nat:
+    """A router that hides the `inside` switch behind its address on another switch."""
+
+    def __init__(self, outside, netns, address, inside_address, forward=None):
+        self.netns, self.address = netns, address
+        outside.attach(netns, "out")
+        self.inside = Switch(netns, "in")
+        netns.batch([f"addr add {address}/24 dev out", f"addr add {inside_address}/24 dev in"])
+        netns.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        netns.run("nft", "-f", "-", input="""
+            table ip nat {
+                chain back { type nat hook postrouting priority srcnat;
+                             oifname out masquerade random; }
+                chain there { type nat hook prerouting priority dstnat; }
+            }""")
+        if forward:  # what is sent to the IKE ports here goes to one inside
+            netns.run("nft", "add rule ip nat there iifname out udp dport { 500, 4500 } dnat to "
+                      + forward)
+
+    def move(self, address):
+        """Takes another address; what was translated to the old one is forgotten."""
+        self.netns.batch([f"addr del {self.address}/24 dev out", f"addr add {address}/24 dev out"])
+        self.address = address
+
+
+def ip_payload(frame):
+    """Protocol and payload of a frame's IP packet, or None."""
     ethertype, packet = frame[12:14], frame[14:]
-    if ethertype == b"\x08\x06":
-        return "neighbour"
     if ethertype == b"\x08\x00":
-        protocol, payload = packet[9], packet[(packet[0] & 15) * 4:]
-    elif ethertype == b"\x86\xdd":
-        protocol, payload = packet[6], packet[40:]
-        if protocol == 0:  # hop-by-hop options: multicast listeners
-            protocol, payload = payload[0], payload[8:]
-        if protocol == 58 and payload[0] in range(130, 138) or payload[:1] == b"\x8f":
-            return "neighbour"
-    else:
-        return "neighbour"  # link layer's own
+        return packet[9], packet[(packet[0] & 15) * 4:]
+    if ethertype == b"\x86\xdd":
+        if packet[6] == 0:  # hop-by-hop options
+            return packet[40], packet[48:]
+        return packet[6], packet[40:]
+    return None
+
+
+def kind_of(frame):
+    """What a frame on the wire is: esp, udp-esp, ike, keepalive, neighbour, or clear."""
+    ip = ip_payload(frame)
+    if ip is None:
+        return "neighbour"  # ARP, or the link layer's own
+    protocol, payload = ip
     if protocol in (50, 51):
         return "esp"
+    if protocol == 58 and payload[0] in (130, 131, 132, 133, 134, 135, 136, 143):
+        return "neighbour"
     if protocol == 17:
-        return kind_of_udp(payload)
+        ports = struct.unpack_from("!HH", payload)
+        if 500 in ports:
+            return "ike"
+        if 4500 in ports:
+            if len(payload) == 9:
+                return "keepalive"
+            return "ike" if payload[8:12] == bytes(4) else "udp-esp"
     return "clear"
 
 
-def kind_of_udp(payload):
-    ports = struct.unpack_from("!HH", payload)
-    if 500 in ports:
-        return "ike"
-    if 4500 in ports:
-        if len(payload) == 9:
-            return "keepalive"
-        return "ike" if payload[8:12] == bytes(4) else "esp"
-    return "clear"
+def esp_numbers(frame):
+    """SPI and sequence number of a frame with ESP."""
+    protocol, payload = ip_payload(frame)
+    return struct.unpack_from("!II", payload, 8 if protocol == 17 else 0)
 
 
 class Eye:
@@ -107,9 +138,8 @@ class Eye:
 class Client:
     """A host behind a gateway, or anywhere with addresses: who sends and receives."""
 
-    def __init__(self, name, addresses, netns=None):
-        self.netns = netns or Netns(name)
-        self.name, self.addresses = name, addresses
+    def __init__(self, name, netns=None):
+        self.name, self.netns = name, netns or Netns(name)
 
     def ping(self, address, count=3, size=56, source=None):
         """Every echo request is answered."""
@@ -122,10 +152,10 @@ class Client:
         return "1 received" in self.netns.run("ping", "-q", "-c", "1", "-W", "1", address,
                                               check=False)
 
-    def listen(self, port=5001, address="::"):
+    def listen(self, port=5001):
         server = self.netns.socket(socket.AF_INET6, socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address, port))
+        server.bind(("::", port))
         server.listen()
         server.settimeout(20)
         return server
@@ -229,7 +259,8 @@ class Flow:
 class Site:
     """
     A gateway with number N: addresses 192.0.2.N and 2001:db8:f::N on a switch, the networks
-    10.N.0.0/16 and 2001:db8:N::/48 behind it, and a client there. Sealane and its charon.
+    10.N.0.0/16 and 2001:db8:N::/48 behind it, and a client there. Sealane and its charon. Without the
+    name of a client it is a host that speaks for itself.
     """
 
     def __init__(self, switch, name, client, number, authority=None, address=None, via=None,
@@ -241,7 +272,8 @@ class Site:
         self.via = via
         self.settings = settings
         self.netns = Netns(name)
-        self.client = Client(client, [f"10.{number}.0.2", f"2001:db8:{number}::2"])
+        self.client = Client(client) if client else Client(name, self.netns)
+        self.sides = ["wan", "lan"] if client else ["wan"]
         self.engine = self.charon = None
         self.exits = contextlib.ExitStack()
         self.exits.callback(self.netns.close)
@@ -254,38 +286,37 @@ class Site:
 
     def build(self, switch, authority, engine):
         self.connect(switch, "wan0", "lan0")
-        for ifname in ("wan0", "lan0"):
-            helper("below_engine", self.netns.name, ifname)
-        self.engine = Engine(self.netns, [port("lan", "lan0", "protected"),
-                                          port("wan", "wan0", "unprotected")], **engine)
+        for side in self.sides:
+            helper("below_engine", self.netns.name, f"{side}0")
+        self.engine = Engine(self.netns, [
+            port(side, f"{side}0", "protected" if side == "lan" else "unprotected")
+            for side in self.sides], **engine)
         self.exits.callback(self.engine.stop)
         self.set_up()
         self.start_charon(authority, self.engine)
 
     def connect(self, switch, wan, lan):
-        helper("veth_new", self.netns.name, lan, self.client.netns.name, "eth0")
         switch.attach(self.netns, wan)
-        n = self.number
-        self.client.netns.batch([
-            f"addr add 10.{n}.0.2/24 dev eth0", f"addr add 2001:db8:{n}::2/64 dev eth0",
-            f"route add default via 10.{n}.0.1", f"route add default via 2001:db8:{n}::1"])
+        if "lan" in self.sides:
+            helper("veth_new", self.netns.name, lan, self.client.netns.name, "eth0")
+            n = self.number
+            self.client.netns.batch([
+                f"addr add 10.{n}.0.2/24 dev eth0", f"addr add 2001:db8:{n}::2/64 dev eth0",
+                f"route add default via 10.{n}.0.1", f"route add default via 2001:db8:{n}::1"])
 
     def set_up(self):
-        """Addresses and routes, on interfaces that are called lan and wan."""
-        n = self.number
+        """Addresses, and routes to all the rest by `via` or by the other of moon and sun."""
+        n, other = self.number, 2 if self.number == 1 else 1
+        if "lan" in self.sides:
+            self.netns.batch(["link set lan up", f"addr add 10.{n}.0.1/24 dev lan",
+                              f"addr add 2001:db8:{n}::1/64 dev lan nodad"])
         self.netns.batch([
-            "link set lan up", "link set wan up",
-            f"addr add 10.{n}.0.1/24 dev lan", f"addr add 2001:db8:{n}::1/64 dev lan nodad",
-            f"addr add {self.address}/24 dev wan", f"addr add {self.address6}/64 dev wan nodad"])
-        self.route_elsewhere()
+            "link set wan up", f"addr add {self.address}/24 dev wan",
+            f"addr add {self.address6}/64 dev wan nodad",
+            f"route add default via {self.via or f'192.0.2.{other}'}",
+            f"route add default via 2001:db8:f::{other}"])
         wait_for(lambda: not self.engine or {"0.0.0.0/0", "::/0"} <= self.engine.routes(),
                  "the engine to follow the routes")
-
-    def route_elsewhere(self):
-        """Everything else is behind the other site, or where `via` says."""
-        other = 3 - self.number
-        self.netns.batch([f"route add default via {self.via or f'192.0.2.{other}'}",
-                          f"route add default via 2001:db8:f::{other}"])
 
     def start_charon(self, authority, engine):
         self.charon = Charon(self.netns, self.name, engine, authority, self.settings)
@@ -325,7 +356,7 @@ class LibipsecSite(Site):
 
     def build(self, switch, authority, engine):
         self.connect(switch, "wan", "lan")
-        self.netns.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward; "
+        self.netns.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward && "
                                    "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
         self.set_up()
         self.start_charon(authority, None)
