@@ -1,13 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Two Sealane gateways on this machine, and a tunnel between them that carries real traffic:
+# Two gateways on this machine, each a Sealane engine that an unmodified strongSwan drives, and a
+# tunnel between them that carries real traffic; then the same with strongSwan's own userspace ESP for
+# gw-b, which shares nothing with Sealane:
 #
 #   host-a ---- gw-a ======== ESP ======== gw-b ---- host-b
 #   10.1.0.2    192.0.2.1           192.0.2.2    10.2.0.2
 #
 # Each is a network namespace, each line a veth pair. Installs what it needs, builds, sets up, shows
-# that the tunnel works and that the wire carries only ESP, and cleans up.
+# that the tunnel works, before, during and after a rekeying, and that the wire carries only ESP and
+# IKE, and cleans up.
 #
 #   sudo scripts/demo.sh [--keep | --down] [--built FOLDER]
 #
@@ -18,6 +21,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib/netns.sh
 . scripts/lib/netns.sh
+# shellcheck source=scripts/lib/ike.sh
+. scripts/lib/ike.sh
 
 keep='' built='' down=''
 while [[ $# -gt 0 ]]; do
@@ -26,7 +31,7 @@ while [[ $# -gt 0 ]]; do
 	--down) down=yes ;;
 	--built) built=${2:?} && shift ;;
 	*)
-		sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
+		sed -n '4,19s/^# \{0,1\}//p' "$0" >&2
 		exit 2
 		;;
 	esac
@@ -109,7 +114,7 @@ at_exit() {
 	local status=$?
 
 	if [[ $status -ne 0 && -e $folder ]]; then
-		for log in "$folder"/*.log; do
+		for log in "$folder"/*.{log,out}; do
 			[[ -s $log ]] && printf '\n--- %s\n' "$log" && tail -n 20 "$log"
 		done
 	fi
@@ -205,45 +210,35 @@ address_gateway() {
 	EOT
 }
 
-random_key() { # AES-128 and 4 bytes of salt
-	printf '0x%s' "$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')"
-}
-
-# xfrm SIDE WORDS...: what an administrator would type; iproute2 is the one of the distribution.
+# xfrm SIDE WORDS...: iproute2 is the one of the distribution.
 xfrm() {
 	in_netns "gw-$1" env SEALANE_XFRM_SOCKET="$folder/gw-$1.xfrm" \
 		"$build/sealane-xfrm" ip xfrm "${@:2}"
 }
 
-# install_tunnel SIDE NEAR FAR: both SAs, and policies that require them for what lies behind.
-install_tunnel() {
-	local side=$1 near=$2 far=$3 nets
-
-	xfrm "$side" state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1001 reqid 1 mode tunnel \
-		flag af-unspec replay-window 64 aead 'rfc4106(gcm(aes))' "$key_ab" 128
-	xfrm "$side" state add src 192.0.2.2 dst 192.0.2.1 proto esp spi 0x1002 reqid 1 mode tunnel \
-		flag af-unspec replay-window 64 aead 'rfc4106(gcm(aes))' "$key_ba" 128
-	for nets in "10.$near.0.0/16 10.$far.0.0/16" "2001:db8:$near::/48 2001:db8:$far::/48"; do
-		# shellcheck disable=SC2086 # two words
-		policies "$side" "192.0.2.$near" "192.0.2.$far" $nets
-	done
+# spis SIDE: of the SAs that carry traffic now.
+spis() {
+	ike "$1" --list-sas | awk '/INSTALLED/ { now = 1 } /REKEYED/ { now = 0 }
+		now && ($1 == "in" || $1 == "out") { printf "%s ", $2 }'
 }
 
-policies() { # SIDE OWN PEER NEAR FAR
-	xfrm "$1" policy add src "$4" dst "$5" dir out \
-		tmpl src "$2" dst "$3" proto esp reqid 1 mode tunnel
-	xfrm "$1" policy add src "$5" dst "$4" dir fwd \
-		tmpl src "$3" dst "$2" proto esp reqid 1 mode tunnel
-	xfrm "$1" policy add src "$5" dst "$4" dir in \
-		tmpl src "$3" dst "$2" proto esp reqid 1 mode tunnel
+negotiate() {
+	ike a --initiate --child net >"$folder/initiate" 2>&1 || {
+		cat "$folder/initiate"
+		return 1
+	}
+	ike a --list-sas | sed -n -e '/^gw/p' -e '/net:/p' -e '/  \(in\|out\|local\|remote\) /p' |
+		sed 's/^/         /'
 }
 
-# start_captures: the beginning of everything on the wire, and all that is neither ESP nor what
-# finds neighbours, for as long as the demo runs.
+# start_captures: the beginning of everything on the wire, and all that is neither ESP nor IKE nor
+# what finds neighbours, for as long as they run.
 start_captures() {
-	local other='not (ip proto 50 or ip6 proto 50) and not arp and
-		not (ip6[6] == 58 and ip6[40] >= 133 and ip6[40] <= 137)'
+	local other='not (ip proto 50 or ip6 proto 50) and not udp port 500 and not udp port 4500 and
+		not arp and not (ip6[6] == 58 and ip6[40] >= 133 and ip6[40] <= 137) and
+		not (ip6[6] == 0 and ip6[40] == 58)'
 
+	rm -f "$folder"/{wire,other}.pcap
 	ip netns exec sealane-gw-a dumpcap -q -i wan-port -c 400 -w "$folder/wire.pcap" 2>"$folder/capture" &
 	background+=($!)
 	ip netns exec sealane-gw-a dumpcap -q -i wan-port -f "$other" -w "$folder/other.pcap" \
@@ -262,6 +257,7 @@ pings() {
 throughput() {
 	local server
 
+	rm -f "$folder/iperf-server"
 	ip netns exec sealane-host-b iperf3 -s -1 --forceflush >"$folder/iperf-server" 2>&1 &
 	server=$!
 	background+=("$server")
@@ -279,25 +275,61 @@ read_wire() {
 	tshark -r "$folder/wire.pcap" "$@" 2>"$folder/tshark.err"
 }
 
-sa_entry() { # SRC DST SPI KEY
-	printf 'uat:esp_sa:"IPv4","%s","%s","%s","AES-GCM with 16 octet ICV [RFC4106]","%s","NULL",""' \
-		"$@"
+end_captures() {
+	ends "${background[@]}"
+	background=()
 }
 
-only_esp() {
-	[[ $(read_wire -Y 'esp' | wc -l) -gt 0 &&
+only_esp() { # FILTER
+	[[ $(read_wire -Y "$1" | wc -l) -gt 0 &&
 		$(tshark -r "$folder/other.pcap" 2>/dev/null | wc -l) -eq 0 ]]
 }
 
-show_decrypted() {
-	local what
+# save_keys: those of the SAs as they are now, in tshark's words. Root may ask for keys.
+save_keys() {
+	xfrm a state list | awk '
+		$1 == "src" { src = $2; dst = $4 }
+		$3 == "spi" { spi = $4 }
+		$1 == "aead" { printf "-o\nuat:esp_sa:\"IPv4\",\"%s\",\"%s\",\"%s\",\"%s\",\"%s\",\"NULL\",\"\"\n",
+			src, dst, spi, "AES-GCM with 16 octet ICV [RFC4106]", $3 }' >"$folder/keys"
+}
 
-	read_wire -o esp.enable_encryption_decode:TRUE \
-		-o "$(sa_entry 192.0.2.1 192.0.2.2 0x00001001 "$key_ab")" \
-		-o "$(sa_entry 192.0.2.2 192.0.2.1 0x00001002 "$key_ba")" >"$folder/decrypted" || return
+show_decrypted() {
+	local what keys
+
+	mapfile -t keys <"$folder/keys"
+	read_wire -o esp.enable_encryption_decode:TRUE "${keys[@]}" >"$folder/decrypted" || return
 	for what in 'ICMP .*Echo (ping) request' 'ICMPv6 .*Echo (ping) reply' TCP; do
 		grep -m 1 "$what" "$folder/decrypted" || return
 	done | sed 's/^/         /'
+}
+
+# rekeyed: hundreds of echo requests of both families while both sides rekey in turn; every one is
+# answered, and the SAs are new.
+rekeyed() {
+	local old side address status=0 pings=()
+
+	old=$(spis a)
+	for address in 10.2.0.2 2001:db8:2::2; do
+		ip netns exec sealane-host-a ping -q -c 400 -i 0.005 -W 5 "$address" \
+			>"$folder/rekey-${#pings[@]}" &
+		pings+=($!)
+	done
+	for side in a b; do
+		ike "$side" --rekey --child net >"$folder/rekey" || status=1
+		until_true "a new SA" new_spis "$old" || status=1
+		old=$(spis a)
+	done
+	wait "${pings[@]}" || status=1
+	sed -n 's/^\([0-9]* packets.*loss\).*/         \1/p' "$folder"/rekey-*
+	[[ $(cat "$folder"/rekey-* | grep -c ' 0% packet loss') -eq 2 && $status -eq 0 ]]
+}
+
+new_spis() {
+	local now
+
+	now=$(spis a)
+	[[ $(wc -w <<<"$now") -eq 2 && $now != "$1" ]]
 }
 
 # show SIDE PAGE EXPRESSION: something of a page of the engine's, by a Python expression.
@@ -336,6 +368,25 @@ idle_use() {
 	awk "BEGIN { printf \"         %.1f %% of a core over two idle seconds\\n\", ($end - $begin) / 2e7 }"
 }
 
+# replace_b: gw-b from now on is a plain Linux router with strongSwan's kernel-libipsec.
+# shellcheck disable=SC2016 # the inner shell expands
+replace_b() {
+	ike a --terminate --ike gw >"$folder/terminate"
+	ends "$(<"$folder/ike-b.pid")" "$(<"$folder/gw-b.pid")"
+	in_netns gw-b sh -c '
+		echo 1 >/proc/sys/net/ipv4/ip_forward
+		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+		for interface in lan wan; do
+			tc qdisc del dev $interface-port clsact
+			echo 0 >/proc/sys/net/ipv6/conf/$interface-port/disable_ipv6
+			ip link set $interface-port down
+			ip link set $interface-port name $interface
+		done'
+	address_gateway b 2 1
+	ike_configure b 2 1 a "kernel-libipsec kernel-netlink"
+	ike_start b env
+}
+
 try_next() {
 	cat <<-EOT
 
@@ -343,6 +394,7 @@ try_next() {
 		  ip netns exec sealane-host-a ping 10.2.0.2
 		  $build/sealanectl -s $folder/gw-a.show sa show
 		  $build/sealanectl -s $folder/gw-a.show drops show
+		  SWANCTL_DIR=$folder/ike-a swanctl --list-sas --uri unix://$folder/ike-a/vici
 		  ip netns exec sealane-gw-a env SEALANE_XFRM_SOCKET=$folder/gw-a.xfrm \\
 		    $build/sealane-xfrm ip -s xfrm state
 		  ip netns exec sealane-gw-a tcpdump -n -i wan-port
@@ -374,38 +426,58 @@ for name in "${netns[@]}"; do
 	echo "         namespace $name"
 done
 
-step "3. SAs and policies, by ip xfrm"
-key_ab=$(random_key)
-key_ba=$(random_key)
-install_tunnel a 1 2
-install_tunnel b 2 1
-xfrm a state list | sed -n '/^src/s/^/         /p'
+step "3. IKE: an unmodified charon on each side, certificates by pki"
+ike_authority
+for side in a b; do
+	ike_enrol "$side"
+done
+ike_configure a 1 2 b kernel-netlink
+ike_configure b 2 1 a kernel-netlink
+start_captures
+ike_start a "$build/sealane-xfrm"
+ike_start b "$build/sealane-xfrm"
+held "IKEv2 negotiates a CHILD_SA, and both engines have its SAs" negotiate
+save_keys
 
 step "4. Traffic"
-start_captures
 held "ping over IPv4" pings 10.2.0.2
 held "ping over IPv6" pings 2001:db8:2::2
 held "TCP over IPv4" throughput 10.2.0.2
 held "TCP over IPv6" throughput 2001:db8:2::2
 
-step "5. The wire"
-ends "${background[@]}"
-background=()
-read_wire -Y esp | head -n 3 | sed 's/^/         /' || true
-held "the wire carries only ESP (and what finds neighbours)" only_esp
-held "the same capture, decrypted with the demo's keys" show_decrypted
+step "5. Rekeying, from both sides, under traffic"
+held "no echo request is lost, and the SAs are new" rekeyed
+held "TCP goes on with the new keys" throughput 10.2.0.2
 
-step "6. Counters"
+step "6. The wire"
+end_captures
+read_wire -Y esp | head -n 3 | sed 's/^/         /' || true
+held "the wire carries only ESP and IKE (and what finds neighbours)" only_esp esp
+held "the same capture, decrypted with the keys that IKE had negotiated" show_decrypted
+
+step "7. Counters"
 show_counters
 held "gw-a: every packet that came in or was made here is accounted for" balanced a
 held "gw-b: likewise" balanced b
-
-step "7. Idle"
 idle_use
+
+step "8. gw-b with strongSwan's own ESP (kernel-libipsec) instead of Sealane"
+start_captures
+replace_b
+held "IKEv2 negotiates a CHILD_SA with it" negotiate
+held "ping over IPv4" pings 10.2.0.2
+held "ping over IPv6" pings 2001:db8:2::2
+held "TCP over IPv4" throughput 10.2.0.2
+held "TCP over IPv6" throughput 2001:db8:2::2
+held "no echo request is lost over a rekeying" rekeyed
+end_captures
+held "the wire carries only ESP in UDP, and IKE" only_esp "udp.port == 4500 and esp"
+held "gw-a: every packet is accounted for" balanced a
 
 echo
 if [[ ${#failures[@]} -eq 0 ]]; then
-	echo "All held: two engines carried IPv4 and IPv6 through the tunnel, and the wire showed only ESP."
+	echo "All held: strongSwan drove the engines, IPv4 and IPv6 went through the tunnels, and the wire"
+	echo "showed only ESP and IKE."
 	[[ ! $keep ]] || try_next
 else
 	printf 'Did not hold: %s\n' "$(printf '%s; ' "${failures[@]}" | sed 's/; $//')"
