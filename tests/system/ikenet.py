@@ -197,14 +197,15 @@ def echo_once(listener):
 
 class Flow:
     """
-    Numbered datagrams from one client to another for as long as the block lasts. Then `sent` is how
-    many left, `lost` which never came, `twice` how many came again.
+    Numbered datagrams from one client to another for as long as the block lasts: one to each address
+    in every interval. Then `sent` is how many left, `lost` which never came, `twice` how many came
+    again.
     """
 
-    def __init__(self, sender, receiver, address, port=6000, interval=0.001):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    def __init__(self, sender, receiver, *addresses, port=6000, interval=0.001):
+        family = socket.AF_INET6 if ":" in addresses[0] else socket.AF_INET
         self.out = sender.netns.socket(family, socket.SOCK_DGRAM)
-        self.out.connect((address, port))
+        self.targets = [(address, port) for address in addresses]
         self.into = receiver.netns.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self.into.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         self.into.bind(("::", port))
@@ -216,9 +217,10 @@ class Flow:
 
     def send(self):
         while not self.ending.wait(self.interval):
-            with contextlib.suppress(OSError):  # an ICMP error that came back: the number is lost
+            for target in self.targets:
                 self.sent += 1
-                self.out.send(struct.pack("!Q", self.sent) + bytes(92))
+                with contextlib.suppress(OSError):  # an ICMP error that came back: it is lost
+                    self.out.sendto(struct.pack("!Q", self.sent) + bytes(92), target)
 
     def arrived(self):
         """How many different ones have arrived by now."""

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+Whatever dies or stalls, tunnels come back by themselves, and nothing leaves in clear text meanwhile.
+The engine's death ends its charon, as the service manager does with what is bound to it.
+"""
+
+import signal
+
+import pytest
+
+from charon import Authority
+from ikenet import Eye, Flow, Site, Switch, configure
+from netns import wait_for
+
+ALICE, BOB = "10.1.0.2", "10.2.0.2"
+TIMES = [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.long)]
+
+
+@pytest.fixture(scope="module")
+def sites(netns):
+    authority = Authority()
+    switch = Switch(netns("switch"))
+    moon = Site(switch, "moon", "alice", 1, authority)
+    sun = Site(switch, "sun", "bob", 2, authority)
+    yield switch, moon, sun
+    sun.close()
+    moon.close()
+    authority.close()
+
+
+@pytest.fixture
+def tunnel(sites):
+    """A tunnel that whoever misses it brings up, and an eye on the wire."""
+    switch, moon, sun = sites
+    eye = Eye(switch)
+    configure(moon, sun, ike={"dpd_delay": "2s"}, start_action="trap", dpd_action="restart")
+    wait_for(lambda: moon.client.reaches(BOB), "the tunnel")
+    yield moon, sun
+    assert not eye.look()["clear"]
+    eye.close()
+    for site in (moon, sun):
+        site.charon.clear()
+        site.engine.batch(["xfrm state flush", "xfrm policy flush"])
+
+
+def charon_again(site, other):
+    site.charon.start()
+    site.charon.load(connections=site.conf(other, ike={"dpd_delay": "2s"}, start_action="trap",
+                                           dpd_action="restart"))
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_engine_killed(tunnel, times):
+    moon, sun = tunnel
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as flow:
+        for _ in range(times):
+            flow.await_more(20)
+            moon.engine.kill()
+            moon.charon.kill()
+            moon.engine.start()
+            moon.set_up()
+            charon_again(moon, sun)
+        flow.await_more(20)
+    assert flow.twice == 0
+    moon.client.tcp(sun.client, BOB)
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_charon_killed(tunnel, times):
+    """The SAs go on without it, so no packet is lost; then it makes others."""
+    moon, sun = tunnel
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as there, \
+            Flow(sun.client, moon.client, ALICE, interval=0.01) as back:
+        for _ in range(times):
+            moon.charon.kill()
+            there.await_more(20)
+            back.await_more(20)
+            charon_again(moon, sun)
+            there.await_more(20)
+            back.await_more(20)
+    assert (there.lost, there.twice, back.lost, back.twice) == ([], 0, [], 0), there.sent
+    moon.charon.initiate("net")
+    assert moon.charon.children("net") and sun.charon.children("net")
+    moon.client.tcp(sun.client, BOB)
+
+
+def test_engine_stalled(tunnel):
+    """A stopped engine forwards nothing and answers nothing; charon waits, and all goes on after it."""
+    moon, sun = tunnel
+    before = {child["spi-in"] for child in moon.charon.children("net")}
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as flow:
+        flow.await_more(20)
+        moon.engine.process.send_signal(signal.SIGSTOP)
+        begin = len(moon.charon.log())
+        moon.charon.try_swanctl("--rekey", "--child", "net")
+        moon.charon.await_log("unable to (get SPI|allocate SPI)|retransmit", begin, 60)
+        moon.engine.process.send_signal(signal.SIGCONT)
+        flow.await_more(200)
+    assert flow.twice == 0
+    wait_for(lambda: before.isdisjoint(c["spi-in"] for c in moon.charon.children("net")) and
+             moon.charon.children("net"), "a new CHILD_SA", 60, every=0.1)
+    moon.client.tcp(sun.client, BOB)
