@@ -24,7 +24,11 @@ test=(
 	user-mode-linux kmod
 	python3-pytest python3-scapy python3-cryptography python3-yaml python3-z3
 	nftables
+	# what libreswan wants, which itself conflicts with strongSwan's packages and is unpacked below
+	libnss3-tools libldns3 libunbound8 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7
+	libcap-ng0 libaudit1 libldap-2.5-0 libselinux1 libsystemd0
 )
+unpacked=/var/lib/sealane-test/libreswan # tests/system/pluto.py looks there
 
 case "${1:-test}" in
 build) wanted=("${build[@]}") ;;
@@ -41,14 +45,16 @@ missing=()
 for package in "${wanted[@]}"; do
 	grep -qx "installed $package" <<<"$there" || missing+=("$package")
 done
-[[ ${#missing[@]} -gt 0 ]] || exit 0
+libreswan=
+[[ ${1:-test} != test || -x $unpacked/usr/libexec/ipsec/pluto ]] || libreswan=yes
+[[ ${#missing[@]} -gt 0 || $libreswan ]] || exit 0
 
 if [[ $EUID -ne 0 ]]; then
-	echo "missing packages: ${missing[*]}" >&2
+	echo "missing packages: ${missing[*]}${libreswan:+ libreswan (unpacked)}" >&2
 	echo "install them as root: apt-get install --no-install-recommends ${missing[*]}" >&2
 	exit 1
 fi
-echo "installing ${missing[*]}"
+echo "installing ${missing[*]}${libreswan:+ libreswan (unpacked)}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -60,7 +66,17 @@ if [[ ! -e /usr/sbin/policy-rc.d ]]; then
 	chmod 755 /usr/sbin/policy-rc.d
 fi
 install() {
-	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" >"$log" 2>&1
+	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" \
+		>"$log" 2>&1 || return
+	[[ ! $libreswan ]] || unpack_libreswan >>"$log" 2>&1
+}
+
+unpack_libreswan() {
+	local folder
+
+	folder=$(mktemp -d)
+	(cd "$folder" && apt-get -q download libreswan) && mkdir -p "$unpacked" &&
+		dpkg -x "$folder"/libreswan_*.deb "$unpacked" && rm -rf "$folder"
 }
 # A package list that is there may be good enough; one that is not, or is too old, is fetched.
 if ! install; then

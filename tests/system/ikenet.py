@@ -344,7 +344,7 @@ class Site:
         self.exits.close()
 
 
-PSK = {"ike": {"secret": "0sFpZAZqEN6Ti9sqt4ZP5EWcqx"}}
+PSK = {"ike": {"secret": "what-moon-and-sun-alone-know"}}
 
 
 def configure(moon, sun, **options):

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An unmodified pluto drives one engine, an unmodified charon the other: each in both roles."""
+
+import pytest
+
+from charon import Authority
+from ikenet import PSK, Eye, Flow, Site, Switch
+from netns import wait_for
+from pluto import Pluto
+
+ALICE, BOB = "10.1.0.2", "10.2.0.2"
+PROPOSALS = {"ike": {"proposals": "aes256gcm16-prfsha512-modp2048"},
+             "esp_proposals": "aes256gcm16-modp2048"}
+
+
+class PlutoSite(Site):
+    def start_charon(self, authority, engine):
+        self.pluto = Pluto(self.netns, engine, PSK["ike"]["secret"])
+        self.exits.callback(self.pluto.close)
+
+
+@pytest.fixture(scope="module")
+def sites(netns):
+    authority = Authority()
+    switch = Switch(netns("switch"))
+    moon = Site(switch, "moon", "alice", 1, authority)
+    sun = PlutoSite(switch, "sun", "bob", 2)
+    conf = moon.conf(sun, auth="psk", **PROPOSALS)["gw"]
+    conf["local"]["id"], conf["remote"]["id"] = "@moon", "@sun"
+    moon.charon.load(connections={"gw": conf}, secrets=PSK)
+    sun.pluto.add("net", sun.address, "sun", sun.net, moon.address, "moon", moon.net)
+    yield switch, moon, sun
+    sun.close()
+    moon.close()
+    authority.close()
+
+
+@pytest.mark.parametrize("starts", ["charon", "pluto"])
+def test_pluto(sites, starts):
+    """
+    (A pluto that is asked for another CHILD_SA sends by it at once, before charon has got the answer
+    and installed it: what arrives then is lost with any kernel, and counted here.)
+    """
+    switch, moon, sun = sites
+    eye, early = Eye(switch), moon.engine.drops()["no_sa"]
+    if starts == "charon":
+        moon.charon.initiate("net")
+    else:
+        sun.pluto.whack("--initiate", "--name", "net")
+    moon.client.ping(BOB)
+    sun.client.ping(ALICE)
+    moon.client.tcp(sun.client, BOB)
+    with Flow(moon.client, sun.client, BOB) as there, Flow(sun.client, moon.client, ALICE) as back:
+        for rekey in (lambda: moon.charon.swanctl("--rekey", "--child", "net"),
+                      lambda: sun.pluto.whack("--rekey-ipsec", "--name", "net")):
+            there.await_more()
+            old = moon.charon.children("net")[0]["spi-in"]
+            rekey()
+            wait_for(lambda: old not in [c["spi-in"] for c in moon.charon.children("net")],
+                     "another SA", every=0.05)
+        there.await_more(500)
+        back.await_more(500)
+    assert (there.lost, there.twice, back.twice) == ([], 0, 0), there.sent
+    assert len(back.lost) == moon.engine.drops()["no_sa"] - early, back.sent
+    seen = eye.look()
+    assert seen["esp"] > 1000 and not seen["clear"]
+    eye.close()
+    sun.pluto.whack("--terminate", "--name", "net")
+    for site in (moon, sun):
+        wait_for(lambda: not site.engine.ctl("sa", "show")["sa"], f"{site.name}'s SAD to be empty")
