@@ -290,12 +290,14 @@ class Site:
         self.connect(switch, "wan0", "lan0")
         for side in self.sides:
             helper("below_engine", self.netns.name, f"{side}0")
-        self.engine = Engine(self.netns, [
-            port(side, f"{side}0", "protected" if side == "lan" else "unprotected")
-            for side in self.sides], **engine)
+        self.engine = Engine(self.netns, self.ports(), **engine)
         self.exits.callback(self.engine.stop)
         self.set_up()
         self.start_charon(authority, self.engine)
+
+    def ports(self):
+        return [port(side, f"{side}0", "protected" if side == "lan" else "unprotected")
+                for side in self.sides]
 
     def connect(self, switch, wan, lan):
         switch.attach(self.netns, wan)

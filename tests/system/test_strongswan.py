@@ -162,6 +162,13 @@ class TestNet2Net:
         traffic(moon, sun, eye)
 
 
+    def test_ah(self, moon, sun, eye):
+        """Authenticated and not encrypted: what the wire carries is AH, and no packet without it."""
+        child = up(moon, sun, ah_proposals="sha256")
+        assert child["protocol"] == "AH"
+        traffic(moon, sun, eye)
+
+
 class TestRekey:
     @pytest.mark.parametrize("what", [("--child", "net"), ("--ike", "gw")],
                              ids=["child", "ike"])

@@ -14,6 +14,8 @@ from charon import Authority
 from ikenet import Eye, Flow, Site, Switch
 from netns import wait_for
 
+pytestmark = pytest.mark.slow_under_sanitizer
+
 CHILDREN = 64
 THOUSAND = 1000
 SNAPLEN = 80  # of each frame: more than the headers, less than any with ESP is long
