@@ -67,8 +67,10 @@ keys_copy(const struct crypto_suite *suite, const struct algorithm *cipher,
 		return reason_set(why, EINVAL, "the key of %s is all zero", cipher->name);
 	if (all_zero(auth->key, suite->auth_key_len))
 		return reason_set(why, EINVAL, "the key of %s is all zero", auth->name);
-	memcpy(p->key, cipher->key, suite->key_len);
-	memcpy(p->salt, cipher->key + suite->key_len, suite->salt_len);
+	if (cipher_len > 0) {
+		memcpy(p->key, cipher->key, suite->key_len);
+		memcpy(p->salt, cipher->key + suite->key_len, suite->salt_len);
+	}
 	if (suite->auth_key_len > 0)
 		memcpy(p->auth_key, auth->key, suite->auth_key_len);
 	return 0;
