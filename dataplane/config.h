@@ -17,6 +17,7 @@ struct fib_prefix;
 enum config_polling { POLLING_ADAPTIVE, POLLING_BUSY };
 enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
 enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
+enum config_fragments { FRAGMENTS_PASS, FRAGMENTS_DISCARD };
 enum config_df { DF_COPY, DF_SET, DF_CLEAR };
 enum config_fragment { FRAGMENT_BEFORE, FRAGMENT_AFTER };
 enum config_too_big { TOO_BIG_ACCEPT, TOO_BIG_IGNORE };
@@ -69,9 +70,10 @@ struct config_sad {
 };
 
 struct config_spd {
-	uint32_t max_policies;         /* default 16384 */
-	enum config_no_match no_match; /* default discard */
-	enum config_errors errors;     /* to whose packets policy discards, default answer */
+	uint32_t max_policies;           /* default 16384 */
+	enum config_no_match no_match;   /* default discard */
+	enum config_fragments fragments; /* default pass */
+	enum config_errors errors;       /* to whose packets policy discards, default answer */
 };
 
 struct config_tunnels {

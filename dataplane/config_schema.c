@@ -50,6 +50,11 @@ static const cyaml_strval_t errors_names[] = {
 	{"silent", ERRORS_SILENT},
 };
 
+static const cyaml_strval_t fragments_names[] = {
+	{"pass", FRAGMENTS_PASS},
+	{"discard", FRAGMENTS_DISCARD},
+};
+
 /* What numbers may be, by their key (libcyaml 1.3 knows no ranges). */
 static const struct range {
 	const char *key;
@@ -166,6 +171,7 @@ static const cyaml_schema_field_t sad_fields[] = {
 static const cyaml_schema_field_t spd_fields[] = {
 	NUMBER(OPTIONAL, struct config_spd, max_policies),
 	CHOICE(OPTIONAL, struct config_spd, no_match, no_match_names),
+	CHOICE(OPTIONAL, struct config_spd, fragments, fragments_names),
 	CHOICE(OPTIONAL, struct config_spd, errors, errors_names),
 	CYAML_FIELD_END,
 };

@@ -29,6 +29,8 @@
 	X(FRAG_DUPLICATE, "frag_duplicate", "fragment that had come before")                       \
 	X(FRAG_LIMIT, "frag_limit", "too many fragments, or datagrams in fragments, were waiting") \
 	X(FRAG_TIMEOUT, "frag_timeout", "the other fragments did not come in time")                \
+	X(FRAG_EARLY, "frag_early", "later fragment whose first one no policy has seen")           \
+	X(FRAG_POLICY, "frag_policy", "fragment, and spd.fragments is discard")                    \
 	X(RUNT, "runt",                                                                            \
 	  "ESP shorter than header, IV, trailer and ICV, or AH of another length than its ICV's")  \
 	X(ALIGN, "align", "ciphertext not a multiple of the cipher's block")                       \

@@ -56,13 +56,14 @@ frag_read(const struct worker *w, const struct rte_mbuf *m, struct frag *f)
 {
 	const struct packet *p = packet(m);
 	bool decrypted = (p->flags & PACKET_DECRYPTED) != 0;
+	bool from_host = (p->flags & PACKET_FROM_HOST) != 0;
 
 	f->id = (struct frag_id){
 		.src = ip_src(m),
 		.dst = ip_dst(m),
 		.tenant = p->tenant,
 		.vrf = p->vrf,
-		.origin = (uint8_t)(w->dp->ifaces[p->in].side + 2 * decrypted),
+		.origin = (uint8_t)(w->dp->ifaces[p->in].side + 2 * decrypted + 4 * from_host),
 	};
 	if (p->family == FAMILY_V4)
 		read_v4(m, f);

@@ -24,7 +24,7 @@ struct frag_id {
 	uint32_t number;
 	uint16_t vrf;
 	uint8_t proto;  /* IPv4's; of IPv6 it may differ between fragments, and is 0 */
-	uint8_t origin; /* enum config_side, and 2 more where it was decrypted */
+	uint8_t origin; /* enum config_side, and more where it was decrypted, or the host sent it */
 };
 
 static_assert(sizeof(struct frag_id) == 48, "no padding");
@@ -35,6 +35,17 @@ struct frag {
 	uint32_t start, end; /* that part */
 	bool more;           /* follows behind it */
 };
+
+static inline uint64_t
+frag_id_hash(const struct frag_id *id, uint64_t seed)
+{
+	uint64_t words[sizeof(*id) / sizeof(uint64_t)];
+
+	memcpy(words, id, sizeof(words));
+	for (unsigned int i = 0; i < RTE_DIM(words); i++)
+		seed = chash_mix(seed, words[i]);
+	return seed;
+}
 
 /* Reads a parsed packet whose packet.fragment is not 0. Any thread. */
 void frag_read(const struct worker *w, const struct rte_mbuf *m, struct frag *f);

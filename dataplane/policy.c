@@ -7,6 +7,7 @@
 
 #include <rte_ring_elem.h>
 
+#include "frag_ports.h"
 #include "icmp.h"
 #include "icmp_quote.h"
 #include "ip_parse.h"
@@ -22,7 +23,7 @@
 static bool
 is_ike(const struct flow *flow, rte_be16_t port)
 {
-	return flow->proto == IPPROTO_UDP && !flow->ports_opaque &&
+	return flow->proto == IPPROTO_UDP && (!flow->ports_opaque || flow->ports_of_first) &&
 	       (port == PORT_IKE || port == PORT_IKE_NAT);
 }
 
@@ -50,6 +51,26 @@ decrypted_allowed(struct worker *w, const struct packet *p, const struct spd_que
 		return false;
 	policy_touch(w, policy);
 	return true;
+}
+
+/* Whether the configuration refuses fragments, but for those that were made here. */
+static bool
+fragment_refused(const struct worker *w, const struct packet *p)
+{
+	return unlikely(p->fragment != 0) && (p->flags & PACKET_CUT) == 0 &&
+	       w->dp->config->spd.fragments == FRAGMENTS_DISCARD;
+}
+
+/*
+ * Why a packet may not pass that no policy matches: of a later fragment without its first one only
+ * that is known, that no policy which asks for no ports lets it go.
+ */
+static enum drop_reason
+no_match_reason(const struct packet *p, const struct spd_query *q, enum drop_reason reason)
+{
+	bool early = p->fragment == 2 && q->policy == NULL && !q->flow.ports_of_first;
+
+	return early ? DROP_FRAG_EARLY : reason;
 }
 
 /* A clear packet from the unprotected side passes where policy lets it come unprotected. */
@@ -87,7 +108,8 @@ struct asked {
 static_assert(BURST_MAX <= SPD_BURST, "a burst is answered at once");
 
 static inline void
-ask(struct asked *asked, const struct burst *b, unsigned int i, uint64_t tenant, enum spd_dir dir)
+ask(struct worker *w, struct asked *asked, const struct burst *b, unsigned int i, uint64_t tenant,
+    enum spd_dir dir)
 {
 	const struct rte_mbuf *m = b->m[i];
 	struct spd_query *q = &asked->queries[asked->n];
@@ -98,6 +120,8 @@ ask(struct asked *asked, const struct burst *b, unsigned int i, uint64_t tenant,
 		return;
 	}
 	packet_flow(m, &q->flow);
+	if (unlikely(packet(m)->fragment != 0))
+		frag_ports_apply(w, m, &q->flow);
 	q->tenant = tenant;
 	q->dir = dir;
 	asked->first[asked->n] = (uint8_t)i;
@@ -109,11 +133,15 @@ static bool
 check_packet(struct worker *w, const struct packet *p, const struct spd_query *q,
 	     enum drop_reason *reason)
 {
+	if (fragment_refused(w, p)) {
+		*reason = DROP_FRAG_POLICY;
+		return false;
+	}
 	if ((p->flags & PACKET_DECRYPTED) != 0) {
 		*reason = DROP_SELECTOR;
 		return decrypted_allowed(w, p, q);
 	}
-	*reason = DROP_POLICY_IN;
+	*reason = no_match_reason(p, q, DROP_POLICY_IN);
 	return clear_allowed(w, p, q);
 }
 
@@ -159,7 +187,7 @@ spd_check(struct worker *w, struct burst *b)
 		const struct packet *p = packet(b->m[i]);
 
 		if (needs_check(w, p))
-			ask(&asked, b, i, tenant_in(p),
+			ask(w, &asked, b, i, tenant_in(p),
 			    (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
 	}
 	if (asked.n == 0)
@@ -282,13 +310,17 @@ outbound_verdict(struct worker *w, struct packet *p, const struct spd_query *q,
 
 	if (is_own_ike(w, p, &q->flow))
 		return VERDICT_BYPASS;
+	if (fragment_refused(w, p)) {
+		*reason = DROP_FRAG_POLICY;
+		return VERDICT_DROP;
+	}
 	if (policy != NULL) {
 		policy_touch(w, policy);
 		if (policy->params.action == SPD_PROTECT)
 			return protect(w, p, policy, &q->flow, reason);
 		bypass = policy->params.action == SPD_BYPASS;
 	}
-	*reason = DROP_POLICY_OUT;
+	*reason = no_match_reason(p, q, DROP_POLICY_OUT);
 	return bypass && (p->flags & PACKET_QUOTES) == 0 ? VERDICT_BYPASS : VERDICT_DROP;
 }
 
@@ -333,7 +365,7 @@ spd_stage(struct worker *w, struct burst *b)
 
 	asked.n = 0;
 	for (unsigned int i = 0; i < b->n; i++)
-		ask(&asked, b, i, packet(b->m[i])->tenant, SPD_OUT);
+		ask(w, &asked, b, i, packet(b->m[i])->tenant, SPD_OUT);
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
 	prefetch_sas(w, &asked);
 	for (unsigned int k = 0; k < asked.n; k++) {

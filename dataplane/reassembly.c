@@ -137,12 +137,7 @@ reassembly_takes(const struct worker *w, const struct rte_mbuf *m)
 static struct set_list *
 set_head(struct reassembly *r, const struct frag_id *id)
 {
-	uint64_t words[sizeof(*id) / sizeof(uint64_t)], h = r->seed;
-
-	memcpy(words, id, sizeof(words));
-	for (unsigned int i = 0; i < RTE_DIM(words); i++)
-		h = chash_mix(h, words[i]);
-	return &r->heads[h & r->heads_mask];
+	return &r->heads[frag_id_hash(id, r->seed) & r->heads_mask];
 }
 
 static struct set *

@@ -183,6 +183,8 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	rate_limit_init(&w->icmp_rate, rte_get_tsc_hz(), ICMP_PER_SECOND, ICMP_BURST);
 	rate_limit_init(&w->acquire_rate, rte_get_tsc_hz(), ACQUIRE_RATE, ACQUIRE_BURST);
 	rate_limit_init(&w->too_big_rate, rte_get_tsc_hz(), TOO_BIG_RATE, TOO_BIG_BURST);
+	w->frag_ports.seed = rte_rand();
+	w->frag_ports.patience = dp->config->reassembly.timeout * rte_get_tsc_hz();
 	w->inbox = inbox_new(id, socket);
 	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
 	w->reassembly_due = UINT64_MAX;

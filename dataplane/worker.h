@@ -12,6 +12,7 @@
 #include "crypto/crypto.h"
 #include "dataplane.h"
 #include "drop.h"
+#include "frag_ports.h"
 #include "packet.h"
 #include "rate_limit.h"
 
@@ -69,6 +70,7 @@ struct worker {
 	struct reassembly *reassembly;
 	uint64_t reassembly_due; /* TSC at which the oldest datagram in it has waited too long */
 	struct worker_counters count;
+	struct frag_ports frag_ports;
 };
 
 /*

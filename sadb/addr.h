@@ -67,9 +67,10 @@ struct flow {
 	union ip_addr src, dst;
 	rte_be16_t sport, dport; /* ICMP: type and code as numbers in network order */
 	uint8_t family;
-	uint8_t proto;     /* of the payload, behind IPv6 extension headers */
-	bool ports_opaque; /* a non-initial fragment or a cut header: ports are unknown */
-	bool proto_opaque; /* a non-initial fragment behind extension headers: not even that */
+	uint8_t proto;       /* of the payload, behind IPv6 extension headers */
+	bool ports_opaque;   /* a non-initial fragment or a cut header: ports are unknown */
+	bool proto_opaque;   /* a non-initial fragment behind extension headers: not even that */
+	bool ports_of_first; /* opaque, but protocol and ports are known from the first fragment */
 };
 
 /* Whether the selector asks for something of the flow that cannot be seen. */

@@ -7,12 +7,13 @@
 /*
  * Ports and protocol; the addresses are known to be equal. What cannot be seen, of a later fragment
  * or a cut header, may be anything: it matches what protects or discards, and no bypass, so that it
- * does not fall through to a policy of less priority that lets it go (RFC 4301 section 7).
+ * does not fall through to a policy of less priority that lets it go (RFC 4301 section 7). What the
+ * first fragment showed counts for later ones (section 7.4).
  */
 static inline bool
 entry_fits(const struct entry *e, const struct flow *f)
 {
-	if (unlikely(selector_blind(&e->policy.params.id.sel, f)))
+	if (unlikely(selector_blind(&e->policy.params.id.sel, f) && !f->ports_of_first))
 		return e->policy.params.action != SPD_BYPASS &&
 		       (f->proto_opaque || e->proto == 0 || e->proto == f->proto);
 	if (e->proto != 0 && e->proto != f->proto)

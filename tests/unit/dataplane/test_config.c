@@ -57,7 +57,7 @@ static const struct bad {
 	 "f:3: sads: unknown key, expected one of: workers, ports, routes, neighbours, sad, spd, "
 	 "tunnels, "
 	 "reassembly, crypto, sockets, log\n"
-	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match, errors\n"},
+	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match, fragments, errors\n"},
 	{PORT "sad:\n  max_sas: 1\nsad:\n  max_sas: 2\n",
 	 "f:5: sad: key given twice, expected once\n"},
 	{PORT "sad:\n", "f:3: sad: nothing, expected a mapping of keys\n"},
@@ -214,6 +214,7 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->reassembly.max_sets, 256);
 	assert_int_equal(c->reassembly.max_bytes, 2u << 20);
 	assert_int_equal(c->reassembly.timeout, 5);
+	assert_int_equal(c->spd.fragments, FRAGMENTS_PASS);
 	assert_string_equal(c->crypto.backend, "ipsec-mb");
 	assert_int_equal(c->crypto.legacy_count, 0);
 	assert_string_equal(c->sockets.xfrm, "/run/sealane/xfrm.sock");
@@ -251,7 +252,7 @@ every_key_arrives(void **state)
 		"neighbours:\n"
 		"- {address: 10.1.0.1, mac: \"02:00:00:00:00:01\", port: v7}\n"
 		"sad: {max_sas: 10, replay_window: 64}\n"
-		"spd: {max_policies: 20, no_match: bypass, errors: silent}\n"
+		"spd: {max_policies: 20, no_match: bypass, fragments: discard, errors: silent}\n"
 		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60}\n"
 		"reassembly: {max_sets: 30, max_bytes: 300000, timeout: 40}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
@@ -295,6 +296,7 @@ every_key_arrives(void **state)
 	assert_int_equal(c->reassembly.max_sets, 30);
 	assert_int_equal(c->reassembly.max_bytes, 300000);
 	assert_int_equal(c->reassembly.timeout, 40);
+	assert_int_equal(c->spd.fragments, FRAGMENTS_DISCARD);
 	assert_string_equal(c->crypto.backend, "openssl");
 	assert_int_equal(c->crypto.legacy_count, 1);
 	assert_string_equal(c->crypto.legacy[0], "sha1");
