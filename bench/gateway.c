@@ -87,6 +87,7 @@ make_config(struct gateway *g, const struct options *o)
 		.ports_count = SIDES,
 		.sad = {.max_sas = 2 * o->sas, .replay_window = 992},
 		.spd = {.max_policies = 2 * o->policies},
+		.host = {.punt_rate = 10000},
 		.reassembly = {.max_sets = 1, .max_bytes = 1, .timeout = 1},
 	};
 }

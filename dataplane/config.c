@@ -181,6 +181,7 @@ set_defaults(struct config *config)
 	default_number(&config->reassembly.max_sets, 256);
 	default_number(&config->reassembly.max_bytes, 2u << 20);
 	default_number(&config->reassembly.timeout, 5);
+	default_number(&config->host.punt_rate, 10000);
 	ok &= default_text(&config->crypto.backend, "ipsec-mb");
 	ok &= default_text(&config->sockets.xfrm, "/run/sealane/xfrm.sock");
 	ok &= default_text(&config->sockets.show, "/run/sealane/show.sock");

@@ -83,6 +83,10 @@ struct config_tunnels {
 	uint32_t path_mtu_age;         /* seconds, default 600 */
 };
 
+struct config_host {
+	uint32_t punt_rate; /* packets a second from one source, in each worker; default 10000 */
+};
+
 struct config_reassembly {  /* each of a worker */
 	uint32_t max_sets;  /* datagrams under way, default 256 */
 	uint32_t max_bytes; /* of buffers that fragments hold, default 2 MiB */
@@ -118,6 +122,7 @@ struct config {
 	struct config_spd spd;
 	struct config_tunnels tunnels;
 	struct config_reassembly reassembly;
+	struct config_host host;
 	struct config_crypto crypto;
 	struct config_sockets sockets;
 	struct config_log log;

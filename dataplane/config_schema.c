@@ -70,6 +70,7 @@ static const struct range {
 	{"max_sets", 1, 1u << 20},
 	{"mtu", 576, 9216},
 	{"path_mtu_age", 1, 86400},
+	{"punt_rate", 1, 1000000},
 	{"replay_window", REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX},
 	{"table", 1, UINT32_MAX},
 	{"tenant", 0, UINT32_MAX},
@@ -191,6 +192,11 @@ static const cyaml_schema_field_t reassembly_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t host_fields[] = {
+	NUMBER(OPTIONAL, struct config_host, punt_rate),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_value_t algorithm_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED),
 };
@@ -223,6 +229,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	SECTION(spd, spd_fields),
 	SECTION(tunnels, tunnels_fields),
 	SECTION(reassembly, reassembly_fields),
+	SECTION(host, host_fields),
 	SECTION(crypto, crypto_fields),
 	SECTION(sockets, sockets_fields),
 	SECTION(log, log_fields),

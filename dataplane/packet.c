@@ -5,6 +5,7 @@
  */
 #include <rte_ip.h>
 
+#include "ip_parse.h"
 #include "room.h"
 #include "waiting.h"
 #include "worker.h"
@@ -44,6 +45,23 @@ put_host_l2(struct rte_mbuf *m, const struct packet *p, const struct iface *ifac
 	return true;
 }
 
+/* Who sent it: an address, or, where it is not IP, a MAC address. */
+static uint64_t
+sender(const struct rte_mbuf *m, const struct packet *p)
+{
+	const struct rte_ether_hdr *eth;
+	union ip_addr src = {0};
+
+	if (p->family != 0) {
+		src = ip_src(m);
+	} else if (p->l2_len != 0) {
+		eth = (const struct rte_ether_hdr *)(rte_pktmbuf_mtod(m, const uint8_t *) -
+						     p->l2_len);
+		memcpy(src.bytes, &eth->src_addr, sizeof(eth->src_addr));
+	}
+	return chash_mix(src.u64[0], src.u64[1] ^ p->vrf);
+}
+
 void
 packet_punt(struct worker *w, struct rte_mbuf *m)
 {
@@ -51,6 +69,10 @@ packet_punt(struct worker *w, struct rte_mbuf *m)
 	bool by_address = (p->flags & PACKET_DECRYPTED) != 0 && p->out != IFACE_NONE;
 	const struct iface *iface = &w->dp->ifaces[by_address ? p->out : p->in];
 
+	if (unlikely(!source_rate_take(&w->punt_rate, sender(m, p), w->tsc))) {
+		packet_drop(w, m, DROP_PUNT_RATE);
+		return;
+	}
 	if (!put_host_l2(m, p, iface)) {
 		packet_drop(w, m, DROP_NO_BUF);
 		return;

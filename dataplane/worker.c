@@ -183,6 +183,7 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	rate_limit_init(&w->icmp_rate, rte_get_tsc_hz(), ICMP_PER_SECOND, ICMP_BURST);
 	rate_limit_init(&w->acquire_rate, rte_get_tsc_hz(), ACQUIRE_RATE, ACQUIRE_BURST);
 	rate_limit_init(&w->too_big_rate, rte_get_tsc_hz(), TOO_BIG_RATE, TOO_BIG_BURST);
+	source_rate_init(&w->punt_rate, rte_rand(), rte_get_tsc_hz(), dp->config->host.punt_rate);
 	w->frag_ports.seed = rte_rand();
 	w->frag_ports.patience = dp->config->reassembly.timeout * rte_get_tsc_hz();
 	w->inbox = inbox_new(id, socket);

@@ -15,6 +15,7 @@
 #include "frag_ports.h"
 #include "packet.h"
 #include "rate_limit.h"
+#include "source_rate.h"
 
 #define INBOX_SIZE 4096
 
@@ -70,6 +71,7 @@ struct worker {
 	struct reassembly *reassembly;
 	uint64_t reassembly_due; /* TSC at which the oldest datagram in it has waited too long */
 	struct worker_counters count;
+	struct source_rate punt_rate;
 	struct frag_ports frag_ports;
 };
 

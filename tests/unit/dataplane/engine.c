@@ -80,6 +80,7 @@ make_config(struct engine *e, unsigned int workers)
 	e->config.ports = e->ports;
 	e->config.ports_count = 2;
 	e->config.spd.no_match = NO_MATCH_BYPASS;
+	e->config.host.punt_rate = 1000 * 1000 * 1000; /* the tests' clock stands still */
 	e->config.reassembly = (struct config_reassembly){16, 1u << 18, 5};
 }
 

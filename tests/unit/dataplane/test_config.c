@@ -56,7 +56,7 @@ static const struct bad {
 	{PORT "sads: {}\nspd:\n  max: 1\n",
 	 "f:3: sads: unknown key, expected one of: workers, ports, routes, neighbours, sad, spd, "
 	 "tunnels, "
-	 "reassembly, crypto, sockets, log\n"
+	 "reassembly, host, crypto, sockets, log\n"
 	 "f:5: spd.max: unknown key, expected one of: max_policies, no_match, fragments, errors\n"},
 	{PORT "sad:\n  max_sas: 1\nsad:\n  max_sas: 2\n",
 	 "f:5: sad: key given twice, expected once\n"},
@@ -215,6 +215,7 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->reassembly.max_bytes, 2u << 20);
 	assert_int_equal(c->reassembly.timeout, 5);
 	assert_int_equal(c->spd.fragments, FRAGMENTS_PASS);
+	assert_int_equal(c->host.punt_rate, 10000);
 	assert_string_equal(c->crypto.backend, "ipsec-mb");
 	assert_int_equal(c->crypto.legacy_count, 0);
 	assert_string_equal(c->sockets.xfrm, "/run/sealane/xfrm.sock");
@@ -253,6 +254,7 @@ every_key_arrives(void **state)
 		"- {address: 10.1.0.1, mac: \"02:00:00:00:00:01\", port: v7}\n"
 		"sad: {max_sas: 10, replay_window: 64}\n"
 		"spd: {max_policies: 20, no_match: bypass, fragments: discard, errors: silent}\n"
+		"host: {punt_rate: 77}\n"
 		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60}\n"
 		"reassembly: {max_sets: 30, max_bytes: 300000, timeout: 40}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
@@ -297,6 +299,7 @@ every_key_arrives(void **state)
 	assert_int_equal(c->reassembly.max_bytes, 300000);
 	assert_int_equal(c->reassembly.timeout, 40);
 	assert_int_equal(c->spd.fragments, FRAGMENTS_DISCARD);
+	assert_int_equal(c->host.punt_rate, 77);
 	assert_string_equal(c->crypto.backend, "openssl");
 	assert_int_equal(c->crypto.legacy_count, 1);
 	assert_string_equal(c->crypto.legacy[0], "sha1");
