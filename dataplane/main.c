@@ -346,6 +346,8 @@ tick(struct daemon *d)
 	if (now >= d->tick_due) {
 		d->tick_due = now + SAD_TICK_MS;
 		sad_tick(d->dp->sad, milliseconds(CLOCK_REALTIME));
+		spd_tick(d->dp->spd, (uint64_t)time(NULL));
+		ctl_tick(d->ctl, now);
 		follow_carrier(d);
 	}
 	if (now >= d->neighbours_due) {

@@ -42,6 +42,10 @@ struct client {
 	uint32_t watched; /* what epoll watches */
 	pid_t pid;        /* for the log */
 	struct dump dump;
+	struct {                 /* the last request that changed something: it may come again */
+		uint64_t print;  /* 0 none */
+		struct sa_id id; /* of ALLOCSPI: what it was given */
+	} once;
 	struct chunk *first, **last;
 	size_t queued; /* bytes in chunks */
 };
@@ -53,8 +57,11 @@ struct ctl {
 	struct sad *sad;
 	struct spd *spd;
 	struct sad_observer observer;
+	struct spd_observer expiry;
 	struct xfrm_thresholds thresholds;
 	uint32_t acquire_seq;
+	uint64_t seed;        /* random */
+	uint64_t numbers_due; /* monotonic milliseconds: of the next look at SAs for NEWAE */
 	uint64_t warn_at; /* monotonic seconds: not before does a key set by hand draw a warning */
 	struct client *clients;
 	unsigned int clients_count;
@@ -95,6 +102,10 @@ int dump_begin(struct client *client, const struct xfrm_request *req, struct rea
 /* Sends datagrams of a dump as far as the socket takes them, CTL_DUMP_BURST at most. */
 void dump_continue(struct ctl *ctl, struct client *client);
 
+/* ---- migrate.c ---- */
+
+int migrate(struct ctl *ctl, const struct xfrm_migration *migration, struct reason *why);
+
 /* ---- event.c: what subscribers are told ---- */
 
 /* Snapshots for the encoder. */
@@ -109,4 +120,8 @@ void event_policy(struct ctl *ctl, const struct xfrm_head *cause, const struct p
 void event_policy_deleted(struct ctl *ctl, const struct xfrm_head *cause,
 			  const struct policy *policy, bool by_index);
 void event_policies_flushed(struct ctl *ctl, const struct xfrm_head *cause);
+void event_ae(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control *c);
+void event_migrate(struct ctl *ctl, const struct xfrm_head *cause,
+		   const struct xfrm_migration *migration);
+void event_policy_expire(void *ctx, const struct policy *policy, bool hard);
 void event_expire(void *ctx, struct sa_control *c, bool hard); /* of a struct sad_observer */

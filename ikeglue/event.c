@@ -148,6 +148,78 @@ event_expire(void *ctx, struct sa_control *c, bool hard)
 }
 
 void
+event_policy_expire(void *ctx, const struct policy *policy, bool hard)
+{
+	const struct xfrm_head head = {.type = XFRM_MSG_POLEXPIRE};
+	const struct xfrm_policy p = policy_snapshot(policy);
+	struct xfrm_buf buf = {.len = 0};
+
+	if (xfrm_encode_policy_expire(&buf, &head, &p, hard))
+		publish(ctx, XFRMNLGRP_EXPIRE, &buf);
+}
+
+void
+event_migrate(struct ctl *ctl, const struct xfrm_head *cause,
+	      const struct xfrm_migration *migration)
+{
+	const struct xfrm_head head = event_head(cause);
+	struct xfrm_buf buf = {.len = 0};
+
+	if (xfrm_encode_migration(&buf, &head, migration))
+		publish(ctl, XFRMNLGRP_MIGRATE, &buf);
+}
+
+static void
+tell_numbers(struct ctl *ctl, const struct xfrm_head *head, const struct sa_control *c,
+	     uint32_t flags)
+{
+	const struct xfrm_sa sa = sa_snapshot(ctl, c);
+	struct xfrm_buf buf = {.len = 0};
+
+	if (xfrm_encode_ae(&buf, head, &sa, flags))
+		publish(ctl, XFRMNLGRP_AEVENTS, &buf);
+}
+
+/* They were changed by a request. */
+void
+event_ae(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control *c)
+{
+	const struct xfrm_head head = event_head(cause);
+
+	if (subscribed(ctl, XFRMNLGRP_AEVENTS))
+		tell_numbers(ctl, &head, c, XFRM_AE_CU);
+}
+
+#define NUMBERS_MS 1000 /* the kernel's default */
+
+/* Numbers of SAs that moved since they were last told, where anybody wants to know. */
+static void
+watch_numbers(struct ctl *ctl)
+{
+	const struct xfrm_head head = {.type = XFRM_MSG_NEWAE};
+	struct sa_control *c;
+	uint32_t cursor = 0;
+
+	while ((c = sad_next(ctl->sad, &cursor))) {
+		uint64_t packets = c->state == SA_VALID ? sad_usage(ctl->sad, c).packets : 0;
+
+		if (packets == c->noticed)
+			continue;
+		c->noticed = packets;
+		tell_numbers(ctl, &head, c, XFRM_AE_CE);
+	}
+}
+
+void
+ctl_tick(struct ctl *ctl, uint64_t now)
+{
+	if (now < ctl->numbers_due || !subscribed(ctl, XFRMNLGRP_AEVENTS))
+		return;
+	ctl->numbers_due = now + NUMBERS_MS;
+	watch_numbers(ctl);
+}
+
+void
 ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flow)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_ACQUIRE};

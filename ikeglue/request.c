@@ -4,9 +4,11 @@
  * kernel's for the same mistake, and its text says what was expected.
  */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "ctl.h"
+#include "sadb/chash.h"
 #include "xfrm_uapi.h"
 
 #define WARN_SECONDS 60 /* between two warnings of keys set by hand */
@@ -153,6 +155,7 @@ alloc_spi(struct exchange *x)
 			   LARVAL_SECONDS, &id.spi, &x->why);
 	if (rc < 0)
 		return rc;
+	x->client->once.id = id;
 	c = sad_find(x->ctl->sad, &id);
 	return c ? reply_sa(x, c) : no_such_sa(x);
 }
@@ -169,6 +172,27 @@ get_ae(struct exchange *x)
 		return no_such_sa(x);
 	sa = sa_snapshot(x->ctl, c);
 	return reply(x, &buf, xfrm_encode_ae(&buf, &head, &sa, x->req.sa_id.ae_flags));
+}
+
+static int
+set_ae(struct exchange *x)
+{
+	const struct sa_params *params = &x->req.sa.params;
+	int rc = sad_advance(x->ctl->sad, params, &x->why);
+
+	if (rc == 0)
+		event_ae(x->ctl, &x->cause, sad_find(x->ctl->sad, &params->id));
+	return rc;
+}
+
+static int
+migrate_policy(struct exchange *x)
+{
+	int rc = migrate(x->ctl, &x->req.migration, &x->why);
+
+	if (rc == 0)
+		event_migrate(x->ctl, &x->cause, &x->req.migration);
+	return rc;
 }
 
 static int
@@ -298,6 +322,8 @@ static int (*const handlers[XFRM_NR_MSGTYPES])(struct exchange *x) = {
 	[XFRM_MSG_GETSA - XFRM_MSG_BASE] = get_sa,
 	[XFRM_MSG_ALLOCSPI - XFRM_MSG_BASE] = alloc_spi,
 	[XFRM_MSG_GETAE - XFRM_MSG_BASE] = get_ae,
+	[XFRM_MSG_NEWAE - XFRM_MSG_BASE] = set_ae,
+	[XFRM_MSG_MIGRATE - XFRM_MSG_BASE] = migrate_policy,
 	[XFRM_MSG_FLUSHSA - XFRM_MSG_BASE] = flush_sas,
 	[XFRM_MSG_GETSADINFO - XFRM_MSG_BASE] = sad_info,
 	[XFRM_MSG_NEWPOLICY - XFRM_MSG_BASE] = set_policy,
@@ -316,6 +342,59 @@ carry_out(struct exchange *x)
 	if (x->req.type == HELLO_TYPE)
 		return greet(x);
 	return handlers[x->req.type - XFRM_MSG_BASE](x);
+}
+
+/* ---- requests that come again ---- */
+
+/* Those that would not do the same, or would be refused, a second time. */
+static bool
+changes(uint16_t type)
+{
+	return type == XFRM_MSG_NEWSA || type == XFRM_MSG_DELSA || type == XFRM_MSG_NEWPOLICY ||
+	       type == XFRM_MSG_DELPOLICY || type == XFRM_MSG_ALLOCSPI;
+}
+
+/* The whole message as a number, 0 for one without a sequence number. It is kept; keys are not. */
+static uint64_t
+print_of(const struct ctl *ctl, const struct nlmsghdr *msg)
+{
+	const uint8_t *data = (const uint8_t *)msg;
+	uint64_t print = ctl->seed;
+
+	if (msg->nlmsg_seq == 0)
+		return 0;
+	for (uint32_t at = 0; at < msg->nlmsg_len; at += sizeof(uint64_t)) {
+		uint32_t left = msg->nlmsg_len - at;
+		uint64_t word = 0;
+
+		memcpy(&word, data + at, left < sizeof(word) ? left : sizeof(word));
+		print = chash_mix(print, word);
+	}
+	return print ? print : 1;
+}
+
+/*
+ * An IKE daemon that waited too long for an answer sends its request once more, the sequence number
+ * included, and takes a refusal of the second for that of the first.
+ */
+static int
+carry_out_once(struct exchange *x, const struct nlmsghdr *msg)
+{
+	uint64_t print = changes(x->req.type) ? print_of(x->ctl, msg) : 0;
+	const struct sa_control *c;
+	int rc;
+
+	if (print == 0 || print != x->client->once.print) {
+		x->client->once.print = 0;
+		rc = carry_out(x);
+		if (rc == 0)
+			x->client->once.print = print;
+		return rc;
+	}
+	if (x->req.type != XFRM_MSG_ALLOCSPI)
+		return 0;
+	c = sad_find(x->ctl->sad, &x->client->once.id);
+	return c ? reply_sa(x, c) : no_such_sa(x);
 }
 
 static void
@@ -348,7 +427,7 @@ request_handle(struct ctl *ctl, struct client *client, const struct nlmsghdr *ms
 	rc = xfrm_decode(msg, msg->nlmsg_len, &x.req, &x.why);
 	x.cause = reply_head(&x, x.req.type);
 	if (rc == 0)
-		rc = carry_out(&x);
+		rc = carry_out_once(&x, msg);
 	/* A dump is acknowledged by its end. */
 	if (rc < 0 || (x.req.flags & NLM_F_ACK && !x.req.dump))
 		acknowledge(&x, msg, rc);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -193,6 +194,10 @@ ctl_open(const struct ctl_config *config, struct reason *why)
 	ctl->group = config->group;
 	ctl->sad = config->sad;
 	ctl->spd = config->spd;
+	if (getrandom(&ctl->seed, sizeof(ctl->seed), 0) != sizeof(ctl->seed)) {
+		reason_set(why, EIO, "the system gives no random numbers");
+		goto err_free;
+	}
 	ctl->thresholds = (struct xfrm_thresholds){32, 32, 128, 128};
 	ctl->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (ctl->epoll_fd < 0) {
@@ -203,6 +208,8 @@ ctl_open(const struct ctl_config *config, struct reason *why)
 		goto err_close;
 	ctl->observer = (struct sad_observer){.ctx = ctl, .expire = event_expire};
 	sad_observe(ctl->sad, &ctl->observer);
+	ctl->expiry = (struct spd_observer){.ctx = ctl, .expire = event_policy_expire};
+	spd_observe(ctl->spd, &ctl->expiry);
 	return ctl;
 
 err_close:

@@ -27,5 +27,8 @@ void ctl_close(struct ctl *ctl);
 int ctl_fd(const struct ctl *ctl); /* an epoll descriptor: readable when ctl_poll() has work */
 void ctl_poll(struct ctl *ctl);
 
+/* What time brings about: call about ten times a second with monotonic milliseconds. */
+void ctl_tick(struct ctl *ctl, uint64_t now);
+
 /* A protect policy found no SA for the flow: XFRM_MSG_ACQUIRE to the subscribers. */
 void ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flow);

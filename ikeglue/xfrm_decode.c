@@ -171,6 +171,26 @@ decode_get_ae(const struct body *b, struct xfrm_request *req, struct reason *why
 }
 
 static int
+decode_new_ae(const struct body *b, struct xfrm_request *req, struct reason *why)
+{
+	struct xfrm_aevent_id id;
+
+	if (!(req->flags & NLM_F_REPLACE))
+		return reason_set(why, EINVAL, "XFRM_MSG_NEWAE needs the flag NLM_F_REPLACE");
+	memcpy(&id, b->fixed, sizeof(id));
+	return xfrm_decode_ae(&id, &b->attrs, &req->sa.params, why);
+}
+
+static int
+decode_migrate(const struct body *b, struct xfrm_request *req, struct reason *why)
+{
+	struct xfrm_userpolicy_id id;
+
+	memcpy(&id, b->fixed, sizeof(id));
+	return xfrm_decode_migration(&id, &b->attrs, &req->migration, why);
+}
+
+static int
 decode_filter(const struct body *b, struct xfrm_request *req, struct reason *why)
 {
 	struct xfrm_filter *filter = &req->filter;
@@ -272,7 +292,7 @@ struct message {
 	 ATTR(XFRMA_SET_MARK) | ATTR(XFRMA_SET_MARK_MASK) | ATTR(XFRMA_IF_ID) |                    \
 	 ATTR(XFRMA_TFCPAD) | ATTR(XFRMA_REPLAY_VAL) | ATTR(XFRMA_REPLAY_ESN_VAL) |                \
 	 ATTR(XFRMA_SA_EXTRA_FLAGS) | ATTR(XFRMA_LTIME_VAL) | ATTR(XFRMA_LASTUSED) |               \
-	 ATTR(XFRMA_SA_DIR) | ATTR(XFRMA_MTIMER_THRESH))
+	 ATTR(XFRMA_SA_DIR) | ATTR(XFRMA_MTIMER_THRESH) | ATTR(XFRMA_SA_PCPU))
 #define SA_ID_ATTRS  (ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_SRCADDR))
 #define POLICY_ATTRS (ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_POLICY_TYPE))
 
@@ -284,10 +304,17 @@ static const struct message messages[XFRM_NR_MSGTYPES] = {
 	MESSAGE(XFRM_MSG_NEWSA, struct xfrm_usersa_info, SA_ATTRS, decode_sa),
 	MESSAGE(XFRM_MSG_UPDSA, struct xfrm_usersa_info, SA_ATTRS, decode_sa),
 	MESSAGE(XFRM_MSG_ALLOCSPI, struct xfrm_userspi_info,
-		ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_SA_DIR), decode_alloc_spi),
+		ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_SA_DIR) | ATTR(XFRMA_SA_PCPU),
+		decode_alloc_spi),
 	MESSAGE(XFRM_MSG_DELSA, struct xfrm_usersa_id, SA_ID_ATTRS, decode_sa_id),
 	MESSAGE(XFRM_MSG_GETSA, struct xfrm_usersa_id, SA_ID_ATTRS, decode_sa_id),
 	MESSAGE(XFRM_MSG_GETAE, struct xfrm_aevent_id, SA_ID_ATTRS, decode_get_ae),
+	MESSAGE(XFRM_MSG_NEWAE, struct xfrm_aevent_id,
+		SA_ID_ATTRS | ATTR(XFRMA_REPLAY_VAL) | ATTR(XFRMA_REPLAY_ESN_VAL) |
+			ATTR(XFRMA_LTIME_VAL) | ATTR(XFRMA_SA_DIR),
+		decode_new_ae),
+	MESSAGE(XFRM_MSG_MIGRATE, struct xfrm_userpolicy_id,
+		POLICY_ATTRS | ATTR(XFRMA_MIGRATE) | ATTR(XFRMA_KMADDRESS), decode_migrate),
 	MESSAGE(XFRM_MSG_FLUSHSA, struct xfrm_usersa_flush, 0, decode_flush_sa),
 	MESSAGE(XFRM_MSG_NEWPOLICY, struct xfrm_userpolicy_info, POLICY_ATTRS | ATTR(XFRMA_TMPL),
 		decode_policy),
@@ -303,9 +330,7 @@ static const struct message messages[XFRM_NR_MSGTYPES] = {
 	REFUSED(XFRM_MSG_ACQUIRE),
 	REFUSED(XFRM_MSG_EXPIRE),
 	REFUSED(XFRM_MSG_POLEXPIRE),
-	REFUSED(XFRM_MSG_NEWAE),
 	REFUSED(XFRM_MSG_REPORT),
-	REFUSED(XFRM_MSG_MIGRATE),
 	REFUSED(XFRM_MSG_NEWSADINFO),
 	REFUSED(XFRM_MSG_MAPPING),
 	REFUSED(XFRM_MSG_SETDEFAULT),

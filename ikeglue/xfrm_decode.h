@@ -14,6 +14,7 @@
 #include "hello.h"
 #include "sadb/sad.h"
 #include "sadb/spd.h"
+#include "xfrm_uapi.h"
 
 struct nlmsghdr;
 
@@ -30,6 +31,22 @@ struct xfrm_thresholds {
 	uint8_t v4_local, v4_remote, v6_local, v6_remote;
 };
 
+/* One change of tunnel endpoints that a MIGRATE asks for. */
+struct xfrm_step {
+	union ip_addr old_src, old_dst, new_src, new_dst;
+	uint8_t old_family, new_family; /* FAMILY_* */
+	uint8_t proto, mode;            /* of the SAs and the template concerned */
+	uint32_t reqid;                 /* likewise, 0 any */
+};
+
+struct xfrm_migration {
+	struct spd_id id; /* of the policy */
+	uint32_t steps;
+	struct xfrm_step step[XFRM_MAX_DEPTH];
+	bool has_ends;
+	struct xfrm_user_kmaddress ends; /* of the IKE SA: for the IKE daemons that are told */
+};
+
 struct xfrm_request {
 	uint16_t type;  /* HELLO_TYPE, or XFRM_MSG_* */
 	uint16_t flags; /* NLM_F_* */
@@ -37,7 +54,7 @@ struct xfrm_request {
 	bool dump;
 	union {
 		struct hello hello;
-		/* NEWSA, UPDSA, ALLOCSPI: the last with a range in host byte order. */
+		/* NEWSA, UPDSA, NEWAE, ALLOCSPI: the last with a range in host byte order. */
 		struct {
 			struct sa_params params;
 			uint32_t min, max;
@@ -53,6 +70,7 @@ struct xfrm_request {
 			struct spd_id id;
 			uint32_t index;
 		} policy_id;
+		struct xfrm_migration migration;
 		uint32_t info; /* GETSADINFO, GETSPDINFO: flags, to be given back */
 		struct {       /* NEWSPDINFO */
 			bool v4, v6;

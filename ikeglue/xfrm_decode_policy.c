@@ -113,19 +113,15 @@ ends(uint64_t limit)
 	return limit != 0 && limit != XFRM_INF;
 }
 
-/*
- * Policies do not expire here, so one that is to end by itself is refused. A soft limit asks for
- * a notice alone: libreswan sets one with each shunt and does without the notice.
- */
+/* Only time ends a policy, as in the kernel, which would not say so. */
 static int
 decode_limits(const struct xfrm_lifetime_cfg *x, struct sa_limits *limits, struct reason *why)
 {
 	xfrm_decode_limits(x, limits);
-	if (ends(limits->hard_bytes) || ends(limits->hard_packets) ||
-	    ends(limits->hard_add_seconds) || ends(limits->hard_use_seconds))
-		return reason_set(
-			why, EOPNOTSUPP,
-			"hard limits of a policy are not supported: policies do not expire");
+	if (ends(limits->hard_bytes) || ends(limits->hard_packets))
+		return reason_set(why, EOPNOTSUPP,
+				  "hard limits of a policy in bytes and packets are not "
+				  "supported, only in seconds");
 	return 0;
 }
 
@@ -143,7 +139,7 @@ xfrm_decode_policy(const struct xfrm_userpolicy_info *x, const struct xfrm_attrs
 	if (x->action != XFRM_POLICY_ALLOW && x->action != XFRM_POLICY_BLOCK)
 		return reason_set(why, EINVAL, "bad action: %u, expected allow (%u) or block (%u)",
 				  x->action, XFRM_POLICY_ALLOW, XFRM_POLICY_BLOCK);
-	if (x->flags & ~(XFRM_POLICY_LOCALOK | XFRM_POLICY_ICMP))
+	if (x->flags & ~(XFRM_POLICY_LOCALOK | XFRM_POLICY_ICMP | XFRM_POLICY_CPU_ACQUIRE))
 		return reason_set(why, EINVAL, "bad policy flags: 0x%x", x->flags);
 	if (x->share > XFRM_SHARE_UNIQUE)
 		return reason_set(why, EINVAL, "bad share: %u", x->share);

@@ -47,6 +47,8 @@ static const struct {
 	{XFRM_STATE_ESN, SA_ESN},
 };
 
+#define EXTRA_FLAGS (uint32_t)(XFRM_SA_XFLAG_DONT_ENCAP_DSCP | XFRM_SA_XFLAG_OSEQ_MAY_WRAP)
+
 static int
 decode_flags(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
 	     struct sa_params *p, struct reason *why)
@@ -58,11 +60,13 @@ decode_flags(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs
 		if (info->flags & flag_map[i].xfrm)
 			p->flags |= flag_map[i].sa;
 	xfrm_attr_get(attrs, XFRMA_SA_EXTRA_FLAGS, &p->xfrm_extra_flags);
-	if (p->xfrm_extra_flags & ~(uint32_t)XFRM_SA_XFLAG_DONT_ENCAP_DSCP)
+	if (p->xfrm_extra_flags & ~EXTRA_FLAGS)
 		return reason_set(why, EOPNOTSUPP, "extra flags 0x%x are not supported, only 0x%x",
-				  p->xfrm_extra_flags, XFRM_SA_XFLAG_DONT_ENCAP_DSCP);
+				  p->xfrm_extra_flags, EXTRA_FLAGS);
 	if (p->xfrm_extra_flags & XFRM_SA_XFLAG_DONT_ENCAP_DSCP)
 		p->flags |= SA_DONT_ENCAP_DSCP;
+	if (p->xfrm_extra_flags & XFRM_SA_XFLAG_OSEQ_MAY_WRAP)
+		p->flags |= SA_MAY_WRAP;
 	if (!xfrm_attr_get(attrs, XFRMA_SA_DIR, &dir))
 		return 0;
 	if (dir != XFRM_SA_DIR_IN && dir != XFRM_SA_DIR_OUT)
@@ -148,14 +152,29 @@ decode_replay_esn(const struct xfrm_attrs *attrs, struct sa_params *p, struct re
 	return 0;
 }
 
+static void
+decode_counted(const struct xfrm_attrs *attrs, struct sa_counted *to)
+{
+	struct xfrm_lifetime_cur x;
+
+	xfrm_attr_get(attrs, XFRMA_LASTUSED, &to->last_used);
+	to->given = xfrm_attr_get(attrs, XFRMA_LTIME_VAL, &x);
+	if (!to->given)
+		return;
+	to->bytes = x.bytes;
+	to->packets = x.packets;
+	to->added = x.add_time;
+	to->first_used = x.use_time;
+}
+
 static int
-decode_replay(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
-	      struct sa_params *p, struct reason *why)
+decode_replay(uint8_t window, const struct xfrm_attrs *attrs, struct sa_params *p,
+	      struct reason *why)
 {
 	struct xfrm_replay_state x;
 	int rc = 0;
 
-	p->replay_window = info->replay_window;
+	p->replay_window = window;
 	if (attrs->data[XFRMA_REPLAY_ESN_VAL]) {
 		rc = decode_replay_esn(attrs, p, why);
 	} else if (xfrm_attr_get(attrs, XFRMA_REPLAY_VAL, &x)) {
@@ -190,6 +209,7 @@ xfrm_decode_larval(const struct xfrm_usersa_info *info, const struct xfrm_attrs 
 	p->reqid = info->reqid;
 	p->seq = info->seq;
 	xfrm_attr_get(attrs, XFRMA_IF_ID, &p->if_id);
+	p->per_cpu = xfrm_attr_get(attrs, XFRMA_SA_PCPU, &p->cpu);
 	return decode_flags(info, attrs, p, why);
 }
 
@@ -240,5 +260,24 @@ xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *att
 	rc = xfrm_decode_algorithms(attrs, p, why);
 	if (rc < 0)
 		return rc;
-	return decode_replay(info, attrs, p, why);
+	decode_counted(attrs, &p->counted);
+	return decode_replay(info->replay_window, attrs, p, why);
+}
+
+int
+xfrm_decode_ae(const struct xfrm_aevent_id *x, const struct xfrm_attrs *attrs, struct sa_params *p,
+	       struct reason *why)
+{
+	int rc = xfrm_decode_sa_id(&x->sa_id, attrs, &p->id, why);
+
+	if (rc < 0)
+		return rc;
+	if (!attrs->data[XFRMA_REPLAY_VAL] && !attrs->data[XFRMA_REPLAY_ESN_VAL] &&
+	    !attrs->data[XFRMA_LTIME_VAL])
+		return reason_set(why, EINVAL,
+				  "nothing to change: expected XFRMA_REPLAY_VAL, "
+				  "XFRMA_REPLAY_ESN_VAL or XFRMA_LTIME_VAL");
+	decode_counted(attrs, &p->counted);
+	p->flags = SA_ESN; /* numbers of either kind: which the SA has is not said */
+	return decode_replay(0, attrs, p, why);
 }

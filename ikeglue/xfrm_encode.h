@@ -77,6 +77,10 @@ bool xfrm_encode_policy(struct xfrm_buf *buf, const struct xfrm_head *head,
 			const struct xfrm_policy *policy);
 bool xfrm_encode_policy_deleted(struct xfrm_buf *buf, const struct xfrm_head *head,
 				const struct xfrm_policy *policy, bool by_index);
+bool xfrm_encode_policy_expire(struct xfrm_buf *buf, const struct xfrm_head *head,
+			       const struct xfrm_policy *policy, bool hard);
+bool xfrm_encode_migration(struct xfrm_buf *buf, const struct xfrm_head *head,
+			   const struct xfrm_migration *migration);
 bool xfrm_encode_flush_policy(struct xfrm_buf *buf, const struct xfrm_head *head);
 bool xfrm_encode_acquire(struct xfrm_buf *buf, const struct xfrm_head *head,
 			 const struct xfrm_policy *policy, const struct flow *flow,

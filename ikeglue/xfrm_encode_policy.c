@@ -83,6 +83,18 @@ xfrm_encode_policy_deleted(struct xfrm_buf *buf, const struct xfrm_head *head,
 }
 
 bool
+xfrm_encode_policy_expire(struct xfrm_buf *buf, const struct xfrm_head *head,
+			  const struct xfrm_policy *policy, bool hard)
+{
+	struct xfrm_user_polexpire x = {.hard = hard};
+
+	write_policy(&x.pol, policy);
+	xfrm_begin(buf, head, &x, sizeof(x));
+	put_attributes(buf, policy->params);
+	return xfrm_end(buf);
+}
+
+bool
 xfrm_encode_flush_policy(struct xfrm_buf *buf, const struct xfrm_head *head)
 {
 	const struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};

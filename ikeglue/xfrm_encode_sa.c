@@ -164,6 +164,8 @@ put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 
 	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
+	if (p->per_cpu)
+		xfrm_attr_put(buf, XFRMA_SA_PCPU, &p->cpu, sizeof(p->cpu));
 	if (p->xfrm_extra_flags)
 		xfrm_attr_put(buf, XFRMA_SA_EXTRA_FLAGS, &p->xfrm_extra_flags,
 			      sizeof(p->xfrm_extra_flags));

@@ -29,6 +29,10 @@ int xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs 
 int xfrm_decode_larval(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
 		       struct sa_params *params, struct reason *why);
 
+/* NEWAE: identity, numbers, window and counters alone. */
+int xfrm_decode_ae(const struct xfrm_aevent_id *x, const struct xfrm_attrs *attrs,
+		   struct sa_params *params, struct reason *why);
+
 int xfrm_decode_sa_id(const struct xfrm_usersa_id *x, const struct xfrm_attrs *attrs,
 		      struct sa_id *id, struct reason *why);
 
@@ -36,6 +40,9 @@ int xfrm_decode_policy(const struct xfrm_userpolicy_info *x, const struct xfrm_a
 		       struct spd_params *params, struct reason *why);
 int xfrm_decode_policy_id(const struct xfrm_userpolicy_id *x, const struct xfrm_attrs *attrs,
 			  struct spd_id *id, uint32_t *index, struct reason *why);
+
+int xfrm_decode_migration(const struct xfrm_userpolicy_id *x, const struct xfrm_attrs *attrs,
+			  struct xfrm_migration *to, struct reason *why);
 
 /* FLUSHPOLICY too names the type of policy: only the main one exists. */
 int xfrm_decode_policy_type(const struct xfrm_attrs *attrs, struct reason *why);

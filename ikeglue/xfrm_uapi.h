@@ -22,6 +22,11 @@
 #define XFRMA_IPTFS_PKT_SIZE         41
 #define XFRM_ATTRS                   42 /* attributes that have a name here */
 
+#define XFRM_POLICY_CPU_ACQUIRE 4
+#ifndef XFRM_MAX_DEPTH
+#define XFRM_MAX_DEPTH 6 /* templates of a policy, steps of a migration */
+#endif
+
 #define XFRM_SA_DIR_IN  1
 #define XFRM_SA_DIR_OUT 2
 

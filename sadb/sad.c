@@ -214,7 +214,8 @@ slot_free(struct sad *sad, struct slot *slot)
 	usage_reset(sad, slot->control.index);
 	crypto_zeroize(&slot->control.params, sizeof(slot->control.params));
 	slot->control.soft_sent = false;
-	slot->control.added_ms = 0;
+	slot->control.added_ms = slot->control.noticed = 0;
+	memset(&slot->control.start, 0, sizeof(slot->control.start));
 	STAILQ_INSERT_TAIL(&sad->free, slot, free);
 }
 
@@ -504,6 +505,7 @@ install(struct sad *sad, struct slot *slot, const struct sa_params *p,
 		return err;
 	slot->control.state = SA_VALID;
 	slot->control.added_ms = wall_milliseconds();
+	usage_start(sad, &slot->control, &p->counted);
 	index_remove(&slot->links[INDEX_LARVAL]);
 	if (!slot->links[INDEX_ID].prev)
 		index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
@@ -606,6 +608,69 @@ sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 		sa_encap_ports(slot->control.sa, old);
 	}
 	return 0;
+}
+
+/* Relaxed: whoever reserves takes what is above, whichever came first. */
+static void
+raise_seq(struct sa *sa, uint64_t to)
+{
+	uint64_t last = atomic_load_explicit(&sa->seq, memory_order_relaxed);
+
+	while (last < to &&
+	       !atomic_compare_exchange_weak_explicit(&sa->seq, &last, to, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
+int
+sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why)
+{
+	struct slot *slot = find(sad, &to->id);
+	struct sa *sa = slot ? slot->control.sa : NULL;
+
+	if (!sa)
+		return reason_set(why, ESRCH, "no SA with SPI 0x%08x and that destination",
+				  rte_be_to_cpu_32(to->id.spi));
+	if (to->replay_window != 0 && to->replay_window != slot->control.params.replay_window)
+		return reason_set(why, EINVAL, "replay window %u: the SA has one of %u",
+				  to->replay_window, slot->control.params.replay_window);
+	if (to->out_seq > sa->seq_limit || ((sa->flags & SA_ESN) == 0 && to->in_seq > UINT32_MAX))
+		return reason_set(why, EINVAL, "a sequence number beyond the SA's last");
+	raise_seq(sa, to->out_seq);
+	if (to->in_seq != 0)
+		replay_restore(sa->replay, to->in_seq, to->replay_bitmap, to->replay_bitmap_words);
+	usage_start(sad, &slot->control, &to->counted);
+	usage_watch(sad, slot);
+	return 0;
+}
+
+int
+sad_move(struct sad *sad, struct sa_control *c, uint8_t family, const union ip_addr *src,
+	 const union ip_addr *dst, struct reason *why)
+{
+	const struct sa_usage usage = sad_usage(sad, c);
+	struct sa_params p = c->params;
+	struct slot *other;
+	int err;
+
+	p.id.family = family;
+	p.id.dst = *dst;
+	p.src = *src;
+	p.counted = (struct sa_counted){
+		true,           usage.packets, usage.bytes, c->added_ms / 1000, usage.first_used,
+		usage.last_used};
+	other = find(sad, &p.id);
+	if (other && other != slot_of(c)) {
+		reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
+			   rte_be_to_cpu_32(p.id.spi));
+		crypto_zeroize(&p, sizeof(p));
+		return -EEXIST;
+	}
+	/* Its tombstone has the numbers that the new one begins above, and its window. */
+	slot_retire(sad, slot_of(c));
+	err = sad_add(sad, &p, why);
+	crypto_zeroize(&p, sizeof(p));
+	return err;
 }
 
 int

@@ -48,6 +48,13 @@ struct sa_limits {
 	uint64_t soft_add_seconds, hard_add_seconds, soft_use_seconds, hard_use_seconds;
 };
 
+/* What was counted of an SA before: of one that is re-added or moved. Wall-clock seconds, 0 never.
+ */
+struct sa_counted {
+	bool given; /* else the last alone counts */
+	uint64_t packets, bytes, added, first_used, last_used;
+};
+
 /* Everything that NEWSA and UPDSA say about an SA, and that GETSA must give back. */
 struct sa_params {
 	struct sa_id id;
@@ -73,6 +80,9 @@ struct sa_params {
 	uint64_t in_seq;             /* highest number received */
 	uint32_t replay_bitmap[128]; /* bit i: in_seq - i was received */
 	uint32_t replay_bitmap_words;
+	struct sa_counted counted;
+	bool per_cpu; /* XFRMA_SA_PCPU, given back: an SA serves every worker */
+	uint32_t cpu;
 };
 
 struct sa_usage {                /* counted by workers, authenticated packets only */
@@ -86,8 +96,10 @@ struct sa_control {
 	struct sa_params params; /* raw keys included: this allocation is locked and not dumped */
 	struct sa *sa;           /* NULL while larval */
 	uint32_t index;
-	uint64_t added_ms; /* wall-clock milliseconds */
-	bool soft_sent;    /* the soft EXPIRE went out */
+	uint64_t added_ms;     /* wall-clock milliseconds */
+	struct sa_usage start; /* what the workers' counters are added to */
+	uint64_t noticed;      /* the control socket's: numbers when it last told of them */
+	bool soft_sent;        /* the soft EXPIRE went out */
 	enum sa_state state;
 };
 
@@ -129,6 +141,20 @@ int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why)
  * if_id, mark or replay state: workers read these without a lock, so a new SA has to bring them.
  */
 int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
+
+/*
+ * NEWAE: a live SA goes on from the numbers, the window and the counters of `to`, of which nothing
+ * else is looked at. Numbers only go up: lower ones change nothing, and what was received stays so.
+ * -ESRCH; -EINVAL for another window or a number beyond the last.
+ */
+int sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why);
+
+/*
+ * MIGRATE: the SA has other tunnel endpoints from now on. Keys stay; numbers, window and counters
+ * go on. -EEXIST where one has that identity; after any other error the SA is gone.
+ */
+int sad_move(struct sad *sad, struct sa_control *c, uint8_t family, const union ip_addr *src,
+	     const union ip_addr *dst, struct reason *why);
 
 int sad_delete(struct sad *sad, const struct sa_id *id, struct reason *why); /* or -ESRCH */
 unsigned int sad_flush(struct sad *sad, uint8_t proto); /* 0: every protocol; how many */

@@ -106,6 +106,17 @@ check_users(const struct sad *sad, const struct sa_params *p, const struct key_p
 	return 0;
 }
 
+/*
+ * Whether numbers go on beyond 32 bits: with ESN, and, showing their low half alone, where the peer
+ * does not look at them (RFC 4303 section 3.3.3). Never so for a counter mode.
+ */
+static bool
+wide(const struct sa_params *p)
+{
+	return (p->flags & SA_ESN) != 0 ||
+	       ((p->flags & SA_MAY_WRAP) != 0 && !crypto_suites[p->suite].counter_mode);
+}
+
 /* Where numbers and IVs go on: behind the clock, the request and all that is remembered. */
 static void
 continue_key(struct sad *sad, const struct sa_params *p, struct key_state *state)
@@ -123,7 +134,7 @@ continue_key(struct sad *sad, const struct sa_params *p, struct key_state *state
 	}
 	/* So that the first number, out_seq + 1, has the IV behind iv_last. */
 	state->iv_base = ((uint64_t)half << IV_HALF_BITS | iv_last) - state->out_seq;
-	state->seq_limit = (p->flags & SA_ESN) != 0 ? SEQ_LIMIT_ESN : SEQ_LIMIT_32;
+	state->seq_limit = wide(p) ? SEQ_LIMIT_ESN : SEQ_LIMIT_32;
 	/* The count of IVs must not run into the other half either. */
 	if (state->seq_limit > state->out_seq &&
 	    state->seq_limit - state->out_seq > IV_COUNT_MAX - iv_last)

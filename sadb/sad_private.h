@@ -136,6 +136,8 @@ void sa_encap_ports(struct sa *sa, const struct sa_params *p);
 
 /* ---- sad_usage.c ---- */
 void usage_reset(struct sad *sad, uint32_t place);
+/* The SA's counters go on from there. */
+void usage_start(const struct sad *sad, struct sa_control *c, const struct sa_counted *from);
 void usage_watch(struct sad *sad, struct slot *slot); /* of an SA that began, or has new limits */
 uint64_t wall_milliseconds(void);
 uint64_t wall_nanoseconds(void);

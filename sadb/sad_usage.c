@@ -94,7 +94,7 @@ sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fa
 struct sa_usage
 sad_usage(const struct sad *sad, const struct sa_control *control)
 {
-	struct sa_usage sum = {0};
+	struct sa_usage sum = control->start;
 
 	for (uint32_t w = 0; w < sad->config.workers; w++) {
 		const struct sa_counters *c = &sad->counters[w][control->index];
@@ -110,6 +110,24 @@ sad_usage(const struct sad *sad, const struct sa_control *control)
 			sum.last_used = last;
 	}
 	return sum;
+}
+
+void
+usage_start(const struct sad *sad, struct sa_control *c, const struct sa_counted *from)
+{
+	struct sa_usage now;
+
+	c->start.last_used = from->last_used;
+	if (!from->given)
+		return;
+	c->start.packets = c->start.bytes = 0;
+	now = sad_usage(sad, c);
+	/* Modulo 2^64: the sum is right, whichever is the greater. */
+	c->start.packets = from->packets - now.packets;
+	c->start.bytes = from->bytes - now.bytes;
+	c->start.first_used = from->first_used;
+	if (from->added != 0)
+		c->added_ms = from->added * 1000;
 }
 
 /* After the grace period, so that no worker still counts. Untouched memory stays untouched. */
@@ -216,7 +234,7 @@ tell_expired(struct sad *sad, struct sa_control *c, bool hard)
 static uint64_t
 share(const struct sad *sad, uint64_t end, uint64_t used, uint64_t mine)
 {
-	uint64_t part = (end - used) / sad->config.workers;
+	uint64_t part = end > used ? (end - used) / sad->config.workers : 0;
 
 	return end == UINT64_MAX ? UINT64_MAX : mine + (part > 0 ? part : 1);
 }

@@ -263,12 +263,36 @@ entry_release(void *ctx, void *entry)
 	slab_give(&spd->entries, entry);
 }
 
+static bool
+has_lifetime(const struct entry *e)
+{
+	const struct sa_limits *l = &e->policy.params.limits;
+
+	return (l->soft_add_seconds | l->hard_add_seconds | l->soft_use_seconds |
+		l->hard_use_seconds) != 0;
+}
+
+static void
+timed_add(struct spd *spd, struct entry *e)
+{
+	if (has_lifetime(e))
+		LIST_INSERT_HEAD(&spd->timed, e, timed);
+}
+
+static void
+timed_remove(struct entry *e)
+{
+	if (has_lifetime(e))
+		LIST_REMOVE(e, timed);
+}
+
 /* Takes a policy from the workers; its tuple still counts it. */
 static void
 entry_unlink(struct spd *spd, struct entry *e)
 {
 	chash_remove(&spd->policies, e->hash, &e->node);
 	resolve_remove(spd, e);
+	timed_remove(e);
 	slots_leave(&spd->slots, e->slot);
 	spd->count[e->policy.params.id.dir]--;
 	reclaim_defer(spd->reclaim, entry_release, spd, e);
@@ -299,6 +323,7 @@ add(struct spd *spd, struct entry *e)
 	e->policy.index = index_make(spd, e);
 	spd->count[e->policy.params.id.dir]++;
 	resolve_add(spd, e);
+	timed_add(spd, e);
 	entry_insert(spd, e);
 	return 0;
 }
@@ -319,6 +344,8 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	slots_replace(&spd->slots, e->slot, e);
 	resolve_add(spd, e);
 	resolve_remove(spd, old);
+	timed_add(spd, e);
+	timed_remove(old);
 	if (e->priority == old->priority)
 		chash_replace(&spd->policies, e->hash, &old->node, &e->node);
 	else
@@ -361,6 +388,54 @@ spd_delete(struct spd *spd, const struct spd_id *id, uint32_t index, struct reas
 	entry_unlink(spd, e);
 	tuple_leave(spd, tuple_of(e), e->priority);
 	return 0;
+}
+
+void
+spd_observe(struct spd *spd, const struct spd_observer *observer)
+{
+	spd->expiry = observer;
+}
+
+/* UINT64_MAX and 0 are no limit. */
+static bool
+elapsed(uint64_t limit, uint64_t since, uint64_t now)
+{
+	return limit != 0 && now > since && now - since >= limit;
+}
+
+static void
+entry_tick(struct spd *spd, struct entry *e, uint64_t now)
+{
+	const struct sa_limits *l = &e->policy.params.limits;
+	struct policy *p = &e->policy;
+	/* Relaxed: a time that is a second old at most. */
+	uint64_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
+	uint64_t idle_since = used != 0 ? used : p->added;
+	bool hard = elapsed(l->hard_add_seconds, p->added, now) ||
+		    elapsed(l->hard_use_seconds, idle_since, now);
+	bool soft = !p->soft_told && (elapsed(l->soft_add_seconds, p->added, now) ||
+				      elapsed(l->soft_use_seconds, idle_since, now));
+
+	if (!hard && !soft)
+		return;
+	p->soft_told = true;
+	if (spd->expiry)
+		spd->expiry->expire(spd->expiry->ctx, p, hard);
+	if (hard) {
+		entry_unlink(spd, e);
+		tuple_leave(spd, tuple_of(e), e->priority);
+	}
+}
+
+void
+spd_tick(struct spd *spd, uint64_t now)
+{
+	struct entry *e, *next;
+
+	for (e = LIST_FIRST(&spd->timed); e; e = next) {
+		next = LIST_NEXT(e, timed);
+		entry_tick(spd, e, now);
+	}
 }
 
 struct policy *

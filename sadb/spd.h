@@ -54,7 +54,7 @@ struct spd_params {
 	uint8_t share;            /* given back */
 	struct spd_template tmpl; /* of SPD_PROTECT */
 	struct spd_id id;
-	struct sa_limits limits; /* given back */
+	struct sa_limits limits; /* in seconds; the others are given back */
 };
 
 /*
@@ -67,8 +67,15 @@ struct policy {
 	_Atomic uint64_t acquired; /* when a worker last asked for an SA, 0 never */
 	uint64_t order;            /* age: of equal priorities the older one wins */
 	uint64_t added;            /* wall-clock seconds */
+	bool soft_told;            /* the soft lifetime's end was */
 	uint32_t index;            /* the kernel's policy index: its low 3 bits are the direction */
 	struct spd_params params;
+};
+
+/* Whom the SPD tells, on the control thread, of lifetimes that end; after a hard one it goes. */
+struct spd_observer {
+	void *ctx;
+	void (*expire)(void *ctx, const struct policy *policy, bool hard);
 };
 
 /* max_policies bounds the hash table; workers are lock-free readers under `reclaim`. */
@@ -87,6 +94,15 @@ int spd_add(struct spd *spd, const struct spd_params *params, bool replace, stru
 int spd_delete(struct spd *spd, const struct spd_id *id, uint32_t index, struct reason *why);
 struct policy *spd_find(struct spd *spd, const struct spd_id *id, uint32_t index);
 unsigned int spd_flush(struct spd *spd);
+
+void spd_observe(struct spd *spd,
+		 const struct spd_observer *observer); /* one, which must live on */
+
+/*
+ * Lifetimes in seconds: since a policy was added, and, as in the kernel, since it was last used or
+ * else added. Call about ten times a second with wall-clock seconds.
+ */
+void spd_tick(struct spd *spd, uint64_t now);
 
 /* Like sad_next(): survives changes between calls. */
 struct policy *spd_next(struct spd *spd, uint32_t *cursor);

@@ -30,6 +30,7 @@ struct entry {
 	uint32_t hash; /* of tuple and addresses */
 	uint32_t slot;
 	LIST_ENTRY(entry) by_sa; /* with policies of the same SPI, reqid or peer (spd_resolve.c) */
+	LIST_ENTRY(entry) timed; /* with those that have a lifetime */
 };
 
 static inline uint64_t
@@ -101,6 +102,8 @@ struct spd {
 	uint32_t max_policies, tuples;
 	uint32_t count[SPD_DIRS];
 	uint64_t order; /* of the last policy added */
+	struct entry_list timed;
+	const struct spd_observer *expiry;
 	struct sad_observer observer;
 };
 

@@ -41,6 +41,9 @@ encode_again(const struct xfrm_request *req, struct xfrm_buf *buf)
 	case XFRM_MSG_UPDPOLICY:
 		CHECK(xfrm_encode_policy(buf, &head, &policy));
 		break;
+	case XFRM_MSG_MIGRATE:
+		CHECK(xfrm_encode_migration(buf, &head, &req->migration));
+		break;
 	case XFRM_MSG_FLUSHSA:
 		CHECK(xfrm_encode_flush_sa(buf, &head, req->proto));
 		break;
@@ -53,8 +56,10 @@ encode_again(const struct xfrm_request *req, struct xfrm_buf *buf)
 static void
 same_request(struct xfrm_request *a, struct xfrm_request *b)
 {
-	if (a->type == XFRM_MSG_NEWSA || a->type == XFRM_MSG_UPDSA)
+	if (a->type == XFRM_MSG_NEWSA || a->type == XFRM_MSG_UPDSA) {
 		a->sa.params.replay_bitmap_words = b->sa.params.replay_bitmap_words;
+		a->sa.params.counted = b->sa.params.counted; /* not the SA's own */
+	}
 	CHECK(memcmp(a, b, sizeof(*a)) == 0);
 }
 
@@ -118,6 +123,9 @@ sample(struct xfrm_buf *buf)
 {
 	const struct xfrm_head sa_head = {XFRM_MSG_NEWSA, NLM_F_REQUEST, 1, 0};
 	const struct xfrm_head policy_head = {XFRM_MSG_UPDPOLICY, NLM_F_REQUEST, 1, 0};
+	const struct xfrm_head ae_head = {XFRM_MSG_NEWAE, NLM_F_REQUEST | NLM_F_REPLACE, 1, 0};
+	const struct xfrm_head migrate_head = {XFRM_MSG_MIGRATE, NLM_F_REQUEST, 1, 0};
+	const struct xfrm_migration migration = sample_migration((unsigned int)(draw() % 64));
 	struct sa_params p = sample_sa((unsigned int)(draw() % 64));
 	struct spd_params policy = sample_policy((unsigned int)(draw() % 64));
 	const struct xfrm_policy encoded = {.params = &policy};
@@ -128,6 +136,10 @@ sample(struct xfrm_buf *buf)
 	sa = sample_snapshot(&p);
 	if (draw() & 1)
 		CHECK(xfrm_encode_sa(buf, &sa_head, &sa));
+	if (draw() % 4 == 0)
+		CHECK(xfrm_encode_ae(buf, &ae_head, &sa, 0));
+	if (draw() % 4 == 0)
+		CHECK(xfrm_encode_migration(buf, &migrate_head, &migration));
 	if (buf->len == 0 || draw() & 1)
 		CHECK(xfrm_encode_policy(buf, &policy_head, &encoded));
 }

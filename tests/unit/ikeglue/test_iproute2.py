@@ -150,7 +150,6 @@ class State(engine.EngineTest):
                 ("enc cbc(aes) %s" % KEY[:2 + 32], "without integrity"),
                 ("enc des3_ede %s auth-trunc md5 %s 96" % (KEY[:2 + 48], KEY[:2 + 32]), "refused"),
                 (GCM128 + " encap espintcp 1 2 0.0.0.0", "encapsulation type 7 is not supported"),
-                (GCM128 + " extra-flag oseq-may-wrap", "extra flags 0x2 are not supported"),
         ):
             said = self.refused("xfrm state add %s0x1001 mode tunnel %s" % (ID, what))
             self.assertIn(error, said)

@@ -143,8 +143,8 @@ answer(struct bench *b, int fd)
 static void
 new_sa(struct xfrm_buf *buf, unsigned int number, uint16_t flags)
 {
-	const struct xfrm_head head = {XFRM_MSG_NEWSA, (uint16_t)(NLM_F_REQUEST | flags), number,
-				       0};
+	static uint32_t seq; /* the same one again would be the same request */
+	const struct xfrm_head head = {XFRM_MSG_NEWSA, (uint16_t)(NLM_F_REQUEST | flags), ++seq, 0};
 	struct sa_params p = sample_sa(0);
 	struct xfrm_sa sa = {.params = &p};
 

@@ -103,6 +103,22 @@ acquire(struct host *h)
 	}
 }
 
+static uint64_t
+milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+age(struct host *h, unsigned int seconds)
+{
+	sad_tick(h->sad, ((uint64_t)time(NULL) + seconds) * 1000);
+	spd_tick(h->spd, (uint64_t)time(NULL) + seconds);
+}
+
 static unsigned int
 subscribers(const struct host *h)
 {
@@ -124,7 +140,7 @@ command(struct host *h, const char *line)
 	else if (!strncmp(line, "acquire", 7))
 		acquire(h);
 	else if (sscanf(line, "age %u", &seconds) == 1)
-		sad_tick(h->sad, ((uint64_t)time(NULL) + seconds) * 1000);
+		age(h, seconds);
 	if (!strncmp(line, "subscribers", 11))
 		printf("%u\n", subscribers(h));
 	else
@@ -163,6 +179,8 @@ main(int argc, char **argv)
 		}
 		ctl_poll(host.ctl);
 		sad_tick(host.sad, (uint64_t)time(NULL) * 1000);
+		spd_tick(host.spd, (uint64_t)time(NULL));
+		ctl_tick(host.ctl, milliseconds());
 		reclaim_poll(host.reclaim);
 	}
 	stop(&host);

@@ -26,6 +26,9 @@ sample_sa(unsigned int seed)
 		.seq = seed * 7,
 		.tfcpad = seed & 64 ? seed * 2 : 0,
 		.limits = {1, 2, 3, UINT64_MAX, 5, 6, 7, seed},
+		.counted = {.last_used = 6}, /* as sample_snapshot() has it */
+		.per_cpu = (seed & 2) != 0,
+		.cpu = seed & 2,
 		.suite = (uint8_t)(seed % crypto_suites_count),
 	};
 	const struct crypto_suite *suite = &crypto_suites[p.suite];
@@ -123,6 +126,31 @@ sample_policy(unsigned int seed)
 		memset(&p.tmpl.dst, 2 + seed % 100, p.tmpl.family == FAMILY_V6 ? 16 : 4);
 	}
 	return p;
+}
+
+static inline struct xfrm_migration
+sample_migration(unsigned int seed)
+{
+	struct xfrm_migration m = {.id = sample_policy(seed).id,
+				   .steps = 1 + seed % XFRM_MAX_DEPTH,
+				   .has_ends = (seed & 1) != 0};
+
+	for (uint32_t i = 0; i < m.steps; i++) {
+		struct xfrm_step *step = &m.step[i];
+
+		*step = (struct xfrm_step){.old_family = FAMILY_V4,
+					   .new_family = i & 1 ? FAMILY_V6 : FAMILY_V4,
+					   .proto = IPPROTO_ESP,
+					   .mode = SA_MODE_TUNNEL,
+					   .reqid = seed};
+		memset(&step->old_src, 1 + (int)i, 4);
+		memset(&step->old_dst, 2 + (int)i, 4);
+		memset(&step->new_src, 3 + (int)i, i & 1 ? 16 : 4);
+		memset(&step->new_dst, 4 + (int)i, i & 1 ? 16 : 4);
+	}
+	if (m.has_ends)
+		memset(&m.ends, 0x11, sizeof(m.ends));
+	return m;
 }
 
 static inline const struct nlmsghdr *

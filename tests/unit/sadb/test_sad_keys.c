@@ -401,6 +401,32 @@ in_any_order_no_iv_no_number_and_no_packet_twice(void **state)
 	env_free(&e);
 }
 
+/* RFC 4303 section 3.3.3. */
+static void
+C9_numbers_go_round_only_where_no_iv_depends_on_them(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
+	uint64_t first = 1;
+	struct sa *sa;
+
+	p.flags = SA_MAY_WRAP;
+	p.out_seq = UINT32_MAX;
+	assert_int_equal(sa_seq_reserve(env_add(&e, &p), 4, &first), 0);
+	p = sa_params(HERE, THERE, 0x1001, 2);
+	p.suite = (uint8_t)crypto_suite_by_name("aes128-sha256");
+	p.out_seq = UINT32_MAX;
+	assert_int_equal(sa_seq_reserve(env_add(&e, &p), 4, &first), 0);
+	p = sa_params(HERE, THERE, 0x1002, 3);
+	p.suite = (uint8_t)crypto_suite_by_name("aes128-sha256");
+	p.flags = SA_MAY_WRAP;
+	p.out_seq = UINT32_MAX;
+	sa = env_add(&e, &p);
+	assert_int_equal(sa_seq_reserve(sa, 4, &first), 4);
+	assert_int_equal((uint32_t)first, 0);
+	env_free(&e);
+}
+
 int
 main(void)
 {
@@ -418,6 +444,7 @@ main(void)
 		cmocka_unit_test(an_sa_that_received_nothing_takes_no_window_away),
 		cmocka_unit_test(a_tombstone_lost_to_its_number_still_leaves_the_clock),
 		cmocka_unit_test(in_any_order_no_iv_no_number_and_no_packet_twice),
+		cmocka_unit_test(C9_numbers_go_round_only_where_no_iv_depends_on_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
