@@ -148,22 +148,29 @@ engine_gone(int error)
 	return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
-static ssize_t
-sent(int fd, ssize_t n)
+/* Whether to send once more: the engine has gone, and is back, and nothing has reached it. */
+static bool
+send_again(int fd, ssize_t n, unsigned int *tries)
 {
-	return n < 0 && engine_gone(errno) ? redirect_lost(fd) : n;
+	return n < 0 && engine_gone(errno) && redirect_lost(fd) < 0 && (*tries)++ == 0 &&
+	       redirect_ready(fd) == 0;
 }
 
 ssize_t
 send(int fd, const void *buf, size_t n, int flags)
 {
 	const struct real *c = real_functions();
+	unsigned int tries = 0;
+	ssize_t rc;
 
 	if (!redirected(fd))
 		return c->send(fd, buf, n, flags);
 	if (redirect_ready(fd) < 0)
 		return -1;
-	return sent(fd, c->send(fd, buf, n, flags | MSG_NOSIGNAL));
+	do
+		rc = c->send(fd, buf, n, flags | MSG_NOSIGNAL);
+	while (send_again(fd, rc, &tries));
+	return rc;
 }
 
 ssize_t
@@ -188,7 +195,9 @@ ssize_t
 sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	const struct real *c = real_functions();
+	unsigned int tries = 0;
 	struct msghdr copy;
+	ssize_t rc;
 
 	if (!redirected(fd))
 		return c->sendmsg(fd, msg, flags);
@@ -199,7 +208,10 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 	copy.msg_namelen = 0;
 	copy.msg_control = NULL;
 	copy.msg_controllen = 0;
-	return sent(fd, c->sendmsg(fd, &copy, flags | MSG_NOSIGNAL));
+	do
+		rc = c->sendmsg(fd, &copy, flags | MSG_NOSIGNAL);
+	while (send_again(fd, rc, &tries));
+	return rc;
 }
 
 /* ---- receiving: from the kernel, as far as the program sees ---- */
@@ -413,4 +425,14 @@ fcntl64(int fd, int command, ...)
 	argument = va_arg(args, void *);
 	va_end(args);
 	return fcntl_any(fd, command, argument);
+}
+
+int
+epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	int rc = real_functions()->epoll_ctl(epfd, op, fd, event);
+
+	if (rc == 0 && redirected(fd))
+		redirect_watch(epfd, op, fd, event);
+	return rc;
 }

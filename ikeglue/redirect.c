@@ -11,11 +11,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/netlink.h>
@@ -26,6 +28,8 @@
 #define FDS_MAX      65536 /* descriptor numbers that can be redirected */
 #define LINKS_MAX    64    /* sockets of one program at a time */
 #define DIAL_SECONDS 2     /* that connecting may take: the engine is stopped, its queue full */
+#define WATCHES_MAX  64    /* places of redirected descriptors in epoll sets */
+#define REVIVE_MS    200   /* between two looks whether the engine is back */
 
 /* A socket; its duplicates share it. Everything under the lock. */
 struct link {
@@ -35,7 +39,17 @@ struct link {
 	uint32_t port, groups, flags;
 };
 
+/* A redirected descriptor in an epoll set. Everything under the lock. */
+struct watch {
+	bool used;
+	int epfd, fd;
+	struct epoll_event event;
+};
+
 static struct link links[LINKS_MAX];
+static struct watch watches[WATCHES_MAX];
+static _Atomic unsigned int watches_used; /* relaxed: closing an epoll set is after filling it */
+static bool reviving;                     /* the thread is there; under the lock */
 /* Which link, plus one; 0 none. Written under the lock; relaxed: a program that shares a descriptor
  * between threads has synchronised already. */
 static _Atomic uint8_t link_of[FDS_MAX];
@@ -68,6 +82,7 @@ resolve(void)
 	real.dup2 = dlsym(RTLD_NEXT, "dup2");
 	real.dup3 = dlsym(RTLD_NEXT, "dup3");
 	real.fcntl = dlsym(RTLD_NEXT, "fcntl");
+	real.epoll_ctl = dlsym(RTLD_NEXT, "epoll_ctl");
 	real.socket = dlsym(RTLD_NEXT, "socket");
 }
 
@@ -96,6 +111,7 @@ static void
 after_fork_child(void)
 {
 	owner = getpid();
+	reviving = false; /* threads stay with the parent */
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -170,9 +186,20 @@ link_new(void)
 }
 
 static void
+unwatch(struct watch *watch)
+{
+	watch->used = false;
+	atomic_fetch_sub_explicit(&watches_used, 1, memory_order_relaxed);
+}
+
+static void
 forget(int fd)
 {
 	struct link *link = link_find(fd);
+
+	for (unsigned int i = 0; i < WATCHES_MAX; i++)
+		if (watches[i].used && (watches[i].fd == fd || watches[i].epfd == fd))
+			unwatch(&watches[i]);
 
 	if (!link)
 		return;
@@ -209,18 +236,25 @@ connect_soon(int fd, const struct sockaddr_un *addr)
 	return rc;
 }
 
+static struct sockaddr_un
+engine_address(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const char *path = getenv("SEALANE_XFRM_SOCKET");
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s",
+		 path && path[0] != '\0' ? path : DEFAULT_PATH);
+	return addr;
+}
+
 /* A socket connected to the engine, or -1. Says so on stderr once a process. */
 static int
 dial(int type)
 {
 	static bool told;
-	const char *path = getenv("SEALANE_XFRM_SOCKET");
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr = engine_address();
 	int fd, error;
 
-	if (!path || path[0] == '\0')
-		path = DEFAULT_PATH;
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	fd = real.socket(AF_UNIX, SOCK_SEQPACKET | (type & SOCK_CLOEXEC), 0);
 	if (fd < 0)
 		return -1;
@@ -232,7 +266,7 @@ dial(int type)
 	error = errno;
 	real.close(fd);
 	if (!told)
-		fprintf(stderr, "sealane-xfrm: no engine at %s: %s\n", path,
+		fprintf(stderr, "sealane-xfrm: no engine at %s: %s\n", addr.sun_path,
 			error == EAGAIN ? "it does not answer" : strerror(error));
 	told = true;
 	return -1;
@@ -256,6 +290,15 @@ greet(int fd, struct link *link)
 	return link->greeted ? 0 : -1;
 }
 
+/* Puts the descriptor into, or takes it out of, the epoll sets that it is in. */
+static void
+rewatch(int fd, int op)
+{
+	for (unsigned int i = 0; i < WATCHES_MAX; i++)
+		if (watches[i].used && watches[i].fd == fd)
+			real.epoll_ctl(watches[i].epfd, op, fd, &watches[i].event);
+}
+
 /* Makes every descriptor of the link refer to what `fd` refers to, and closes that. */
 static void
 replace(struct link *link, int fd)
@@ -265,7 +308,9 @@ replace(struct link *link, int fd)
 			int cloexec = real.fcntl(i, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
 			real.fcntl(fd, F_SETFL, real.fcntl(i, F_GETFL));
+			rewatch(i, EPOLL_CTL_DEL);
 			real.dup3(fd, i, cloexec);
+			rewatch(i, EPOLL_CTL_ADD);
 		}
 	}
 	real.close(fd);
@@ -285,6 +330,36 @@ parked_pair(struct link *link, int type)
 }
 
 static bool
+any_parked(void)
+{
+	for (unsigned int i = 0; i < LINKS_MAX; i++)
+		if (links[i].fds > 0 && links[i].parked >= 0)
+			return true;
+	return false;
+}
+
+static void *revive_thread(void *arg);
+
+/* Starts the thread unless it runs. It is the library's: the program's signals are not for it. */
+static void
+revive_later(void)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (reviving || getpid() != owner)
+		return;
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	reviving = pthread_create(&thread, &attr, revive_thread, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+}
+
+static bool
 hung_up(int fd)
 {
 	struct pollfd p = {.fd = fd};
@@ -301,8 +376,10 @@ park(int lost, struct link *link)
 	if (link->parked >= 0 || !hung_up(lost))
 		return;
 	fd = parked_pair(link, SOCK_CLOEXEC);
-	if (fd >= 0)
-		replace(link, fd);
+	if (fd < 0)
+		return;
+	replace(link, fd);
+	revive_later();
 }
 
 /* Closing the parked end wakes a poll() that sleeps on it: it then looks at the new socket. */
@@ -333,6 +410,40 @@ revive_others(void)
 
 /* ---- without the lock ---- */
 
+/* Whether the engine is there and takes connections: asked without waiting for it. */
+static bool
+engine_there(void)
+{
+	const struct sockaddr_un addr = engine_address();
+	int fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool there;
+
+	if (fd < 0)
+		return false;
+	there = real.connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0;
+	real.close(fd);
+	return there;
+}
+
+static void *
+revive_thread(void *arg)
+{
+	const struct timespec pause = {.tv_nsec = REVIVE_MS * 1000000L};
+	bool there, more = true;
+	int state;
+
+	while (more) {
+		nanosleep(&pause, NULL);
+		there = engine_there();
+		state = lock();
+		if (there)
+			revive_others();
+		more = reviving = any_parked();
+		unlock(state);
+	}
+	return NULL;
+}
+
 int
 redirect_open(int type)
 {
@@ -359,6 +470,8 @@ redirect_open(int type)
 		forget(fd); /* closed behind our back */
 		link->fds = 1;
 		link_set(fd, link);
+		if (link->parked >= 0)
+			revive_later();
 	}
 	unlock(state);
 	return fd;
@@ -369,10 +482,42 @@ redirect_forget(int fd)
 {
 	int state;
 
-	if (!redirected(fd) || getpid() != owner)
+	if (fd < 0 ||
+	    (!redirected(fd) && atomic_load_explicit(&watches_used, memory_order_relaxed) == 0) ||
+	    getpid() != owner)
 		return;
 	state = lock();
 	forget(fd);
+	unlock(state);
+}
+
+static struct watch *
+watch_find(int epfd, int fd)
+{
+	struct watch *unused = NULL;
+
+	for (unsigned int i = 0; i < WATCHES_MAX; i++) {
+		if (watches[i].used && watches[i].epfd == epfd && watches[i].fd == fd)
+			return &watches[i];
+		if (!watches[i].used)
+			unused = &watches[i];
+	}
+	return unused;
+}
+
+void
+redirect_watch(int epfd, int op, int fd, const struct epoll_event *event)
+{
+	int state = lock();
+	struct watch *watch = watch_find(epfd, fd);
+
+	if (watch && op == EPOLL_CTL_DEL && watch->used) {
+		unwatch(watch);
+	} else if (watch && op != EPOLL_CTL_DEL) {
+		if (!watch->used)
+			atomic_fetch_add_explicit(&watches_used, 1, memory_order_relaxed);
+		*watch = (struct watch){true, epfd, fd, *event};
+	}
 	unlock(state);
 }
 

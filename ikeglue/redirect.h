@@ -7,13 +7,16 @@
  *
  * While the engine is away a redirected descriptor is parked: it is one end of a socket pair whose
  * other end stays with the library, so that poll() on it sleeps instead of reporting an end of
- * file for ever. Sending connects anew, and with it every other parked socket of the process. An
- * engine that is stopped, so that connecting would not end, is away as well.
+ * file for ever. Sending connects anew, and with it every other parked socket of the process; so
+ * does, within REVIVE_MS, a thread that lives as long as any is parked: a daemon that only waits
+ * for events would not send. An engine that is stopped, so that connecting would not end, is away
+ * as well. What a descriptor refers to changes under epoll sets that it is in: it is put in again.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 /* The C library's own functions, found once. */
@@ -39,6 +42,7 @@ struct real {
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);
 	int (*fcntl)(int, int, ...);
+	int (*epoll_ctl)(int, int, int, struct epoll_event *);
 };
 
 const struct real *real_functions(void);
@@ -54,6 +58,9 @@ void redirect_forget(int fd);
 
 /* `to` is now a duplicate of `from`; redirected or not. */
 void redirect_dup(int from, int to);
+
+/* epoll_ctl() did this to a redirected descriptor. */
+void redirect_watch(int epfd, int op, int fd, const struct epoll_event *event);
 
 /* Before a send: connected, and greeted with port id and groups. 0, or -1 with ENETDOWN. */
 int redirect_ready(int fd);

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 NETLINK_XFRM = 6
 GETSADINFO, NEWSADINFO, FLUSHSA, NEWSA = 0x23, 0x22, 0x1c, 0x10
@@ -184,6 +185,42 @@ def engine_gone():
     assert select.select([events], [], [])[0] == [events]
     assert struct.unpack("IHHII", events.recv(4096)[:16])[1] == FLUSHSA
     say("up")
+
+
+def engine_back():
+    """A program that sends nothing is subscribed again all the same, in its epoll set as well."""
+    events, s = netlink(), netlink()
+    events.bind((0, 4))  # XFRMNLGRP_SA
+    s.bind((0, 0))
+    assert info(s)
+    events.setblocking(False)
+    watched = select.epoll()
+    watched.register(events, select.EPOLLIN)
+    polled = select.poll()
+    polled.register(events, select.POLLIN)
+    say("subscribed")
+    wait()  # the engine is killed
+    assert watched.poll() and polled.poll()
+    assert error_of(events.recv, 4096) == errno.ENETDOWN
+    assert watched.poll(0) == [] == polled.poll(0)
+    say("down")
+    # It is started again, and an SA is flushed.
+    data = None
+    while data is None:
+        assert watched.poll()
+        try:
+            data = events.recv(4096)
+        except OSError as error:  # the parked end was exchanged
+            assert error.errno in (errno.EAGAIN, errno.ENETDOWN), error
+    assert struct.unpack("IHHII", data[:16])[1] == FLUSHSA
+    assert polled.poll(0) == [] == watched.poll(0)
+    while len(os.listdir("/proc/self/task")) > 1:  # the thread that looked ends
+        time.sleep(0.01)
+    watched.unregister(events)
+    watched.close()
+    number = events.fileno()
+    events.close()
+    assert info(s) and os.dup2(0, number) == number
 
 
 def overrun():

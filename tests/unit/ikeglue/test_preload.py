@@ -58,6 +58,18 @@ class Preload(engine.EngineTest):
         self.await_word(client, "up")
         self.assertEqual(client.wait(), 0)
 
+    def test_engine_back_for_one_that_only_waits(self):
+        client = self.start_client("engine_back")
+        self.await_word(client, "subscribed")
+        self.engine.await_subscriber()
+        self.engine.kill()
+        self.go_on(client)
+        self.await_word(client, "down")
+        self.engine.start()
+        self.engine.await_subscriber()
+        self.ip("xfrm state flush")
+        self.assertEqual(client.wait(), 0)
+
     def test_engine_that_does_not_answer(self):
         # Listens, takes no connection, and has one in its queue.
         path = self.engine.socket + ".stopped"
