@@ -58,6 +58,8 @@ static const struct page {
 	 COLUMNS("worker", "core", "received", "made", "resumed", "forwarded", "punted", "consumed",
 		 "held", "dropped", "sealed", "opened", "inbox", "sleeps", "busy_percent"),
 	 "workers and what each has done"},
+	{"client", COLUMNS("pid", "groups", "queued_bytes"),
+	 "who is connected to the control socket: IKE daemons and `ip`"},
 };
 
 #define PAGES (sizeof(pages) / sizeof(pages[0]))

@@ -207,11 +207,24 @@ stop_ctl(struct daemon *d)
 	ctl_close(d->ctl);
 }
 
+static bool
+peer_of(void *ctl, uint32_t n, struct show_peer *to)
+{
+	struct ctl_peer peer;
+
+	if (!ctl_peer(ctl, n, &peer))
+		return false;
+	*to = (struct show_peer){peer.pid, peer.groups, peer.queued};
+	return true;
+}
+
 static int
 start_show(struct daemon *d, struct reason *why)
 {
+	const struct show_peers peers = {.ctx = d->ctl, .get = peer_of};
+
 	make_folder(d->config->sockets.show);
-	d->show = show_open(d->dp, d->rtnl, d->config->sockets.show, d->group, why);
+	d->show = show_open(d->dp, d->rtnl, &peers, d->config->sockets.show, d->group, why);
 	return d->show ? 0 : -1;
 }
 

@@ -285,8 +285,8 @@ listen_at(struct show *show, const char *path, struct reason *why)
 }
 
 struct show *
-show_open(struct dataplane *dp, struct rtnl *rtnl, const char *path, gid_t group,
-	  struct reason *why)
+show_open(struct dataplane *dp, struct rtnl *rtnl, const struct show_peers *peers, const char *path,
+	  gid_t group, struct reason *why)
 {
 	struct show *show = calloc(1, sizeof(*show));
 	unsigned int i;
@@ -295,7 +295,7 @@ show_open(struct dataplane *dp, struct rtnl *rtnl, const char *path, gid_t group
 		reason_set(why, ENOMEM, "out of memory");
 		return NULL;
 	}
-	show->source = (struct show_source){dp, rtnl, (uint64_t)time(NULL)};
+	show->source = (struct show_source){dp, rtnl, *peers, (uint64_t)time(NULL)};
 	show->group = group;
 	show->listener = show->epoll = -1;
 	for (i = 0; i < CLIENTS_MAX; i++)

@@ -566,6 +566,22 @@ drops_next(const struct show_source *s, union show_cursor *cursor)
 	return o;
 }
 
+static json_t *
+client_next(const struct show_source *s, union show_cursor *cursor)
+{
+	struct show_peer peer;
+	json_t *o;
+
+	if (!s->peers.get(s->peers.ctx, cursor->number, &peer))
+		return NULL;
+	cursor->number++;
+	o = json_object();
+	put_number(o, "pid", (uint64_t)peer.pid);
+	put_number(o, "groups", peer.groups);
+	put_number(o, "queued_bytes", peer.queued);
+	return o;
+}
+
 static void
 worker_time(json_t *o, const struct worker_counters *count)
 {
@@ -622,6 +638,7 @@ show_page_find(const char *name)
 		{"policy", NULL, policy_next},       {"port", balance_head, port_next},
 		{"route", NULL, route_next},         {"neighbour", neighbour_head, neighbour_next},
 		{"drops", balance_head, drops_next}, {"worker", NULL, worker_next},
+		{"client", NULL, client_next},
 	};
 	unsigned int i;
 

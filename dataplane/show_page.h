@@ -8,12 +8,14 @@
 #include <jansson.h>
 
 #include "dataplane.h"
+#include "show.h"
 
 struct rtnl;
 
 struct show_source {
 	struct dataplane *dp;
 	struct rtnl *rtnl;
+	struct show_peers peers;
 	uint64_t started; /* wall-clock seconds */
 };
 

@@ -201,3 +201,15 @@ client_flush(struct ctl *ctl, struct client *client)
 	}
 	return !client->first;
 }
+
+bool
+ctl_peer(const struct ctl *ctl, uint32_t n, struct ctl_peer *peer)
+{
+	const struct client *client = ctl->clients;
+
+	while (client && n-- > 0)
+		client = client->next;
+	if (client)
+		*peer = (struct ctl_peer){client->pid, client->groups, client->queued};
+	return client != NULL;
+}

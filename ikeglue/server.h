@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "crypto/reason.h"
@@ -26,6 +28,15 @@ void ctl_close(struct ctl *ctl);
 
 int ctl_fd(const struct ctl *ctl); /* an epoll descriptor: readable when ctl_poll() has work */
 void ctl_poll(struct ctl *ctl);
+
+/* Who is connected: the n-th of them, in no order. False where there are not so many. */
+struct ctl_peer {
+	pid_t pid;
+	uint32_t groups; /* bit n - 1: XFRMNLGRP_ number n */
+	size_t queued;   /* bytes that it has yet to read */
+};
+
+bool ctl_peer(const struct ctl *ctl, uint32_t n, struct ctl_peer *peer);
 
 /* What time brings about: call about ten times a second with monotonic milliseconds. */
 void ctl_tick(struct ctl *ctl, uint64_t now);

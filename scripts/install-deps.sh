@@ -23,7 +23,7 @@ test=(
 	"${demo[@]}" clang clang-format libclang-rt-14-dev shellcheck git tcpdump spin
 	user-mode-linux kmod
 	python3-pytest python3-scapy python3-cryptography python3-yaml python3-z3
-	nftables
+	nftables apparmor
 	# what libreswan wants, which itself conflicts with strongSwan's packages and is unpacked below
 	libnss3-tools libldns3 libunbound8 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7
 	libcap-ng0 libaudit1 libldap-2.5-0 libselinux1 libsystemd0

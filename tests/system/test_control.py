@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+The control socket under fire, beside traffic that it must not touch; what a message costs; and who
+`sealane-xfrm --check` believes.
+"""
+
+import os
+import random
+import select
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from engine import TOOLS
+from gateway import HOST, REMOTE, udp
+from netns import ROOT, wait_for
+
+sys.path.insert(0, str(ROOT / "tests/unit/ikeglue"))
+
+from xfrm import GETSA, NEWSA, Xfrm, gcm, sa_id, sa_info  # noqa: E402
+
+CONNECTIONS = 1000
+PACKETS = 400
+
+
+def connect(path):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.setblocking(False)
+    try:
+        s.connect(path)
+    except BlockingIOError:
+        s.close()
+        return None
+    return s
+
+
+def memory(engine):
+    with open(f"/proc/{engine.process.pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+class Fire:
+    """Clients of every bad kind, until told to stop."""
+
+    def __init__(self, path):
+        self.path, self.stop, self.sent, self.refused = path, False, 0, 0
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        draw = random.Random(4)
+        crowd = [s for s in (connect(self.path) for _ in range(CONNECTIONS)) if s]
+        while not self.stop:
+            for i, s in enumerate(crowd):
+                self.one(draw, i % 5, s)
+            gone = [s for s in crowd if select.select([s], [], [], 0)[0] and not self.alive(s)]
+            for s in gone:
+                s.close()
+            crowd = [s for s in crowd if s not in gone]
+            crowd += [s for s in (connect(self.path) for _ in range(CONNECTIONS - len(crowd))) if s]
+            self.refused += len(gone)
+        for s in crowd:
+            s.close()
+
+    @staticmethod
+    def alive(s):
+        try:
+            return s.recv(1, socket.MSG_PEEK) != b""
+        except OSError:
+            return False
+
+    def one(self, draw, kind, s):
+        try:
+            if kind == 0:  # garbage
+                s.send(draw.randbytes(draw.randrange(1, 300)))
+            elif kind == 1:  # asks and never reads
+                s.send(struct.pack("=IHHIII", 20, 0x23, 1, 1, 0, 0) * 50)
+            elif kind == 2:  # a byte at a time
+                s.send(b"\x10")
+            elif kind == 3:  # half closed
+                s.shutdown(socket.SHUT_WR)
+            else:  # lies about its length
+                s.send(struct.pack("=IHHII", 4000, NEWSA, 1, 1, 0) + bytes(300))
+            self.sent += 1
+        except OSError:
+            pass  # it was hung up on
+
+    def __enter__(self):
+        self.thread.start()
+        wait_for(lambda: self.sent > CONNECTIONS, "the fire to burn")
+        return self
+
+    def __exit__(self, *exc):
+        self.stop = True
+        self.thread.join()
+
+
+def test_a_crowd_at_the_control_socket_costs_no_packet(gateway):
+    tunnel = gateway.tunnel()
+    gateway.outbound(tunnel, udp(HOST[4], REMOTE[4]))
+    before = memory(gateway.engine)
+    with Fire(gateway.engine.path("xfrm.sock")) as fire:
+        for _ in range(PACKETS):
+            gateway.outbound(tunnel, udp(HOST[4], REMOTE[4]))
+            gateway.inbound(tunnel, udp(REMOTE[4], HOST[4]))
+        burnt = fire.sent
+    assert burnt > 2 * CONNECTIONS and fire.refused > 0
+    # 256 connections at most, a mebibyte at most for each that does not read.
+    assert memory(gateway.engine) - before < 300 * 1024
+    wait_for(lambda: gateway.engine.ctl("client", "show")["client"] == [], "the crowd to be gone")
+    assert gateway.engine.ip("xfrm state list").count("proto esp") == 2
+
+
+def test_a_thousand_sas_over_the_socket(gateway):
+    """Prints what a message costs, round trip; the target is 50 microseconds (no verdict on time)."""
+    gateway.engine.batch(["xfrm state flush"])
+    xfrm = Xfrm(gateway.engine.path("xfrm.sock"))
+    for name, ask in (("NEWSA", lambda i: xfrm.ask(NEWSA, sa_info(spi=0x1000 + i), gcm(i + 1))),
+                      ("GETSA", lambda i: xfrm.ask(GETSA, sa_id(spi=0x1000 + i)))):
+        start = time.perf_counter()
+        for i in range(1000):
+            ask(i)
+        print(f"{name}: {(time.perf_counter() - start) * 1000:.0f} us a message")
+    xfrm.close()
+    assert "SAD count 1000" in gateway.engine.ip("xfrm state count")
+    gateway.engine.batch(["xfrm state flush"])
+
+
+class TestCheck:
+    def check(self, engine, *pids):
+        result = subprocess.run(
+            [TOOLS / "sealane-xfrm", "--check", *map(str, pids)], capture_output=True, text=True,
+            env={**os.environ, "SEALANE_SHOW_SOCKET": engine.path("show.sock")})
+        return result.returncode, result.stdout + result.stderr
+
+    @pytest.fixture
+    def monitor(self, gateway):
+        process = subprocess.Popen(
+            [TOOLS / "sealane-xfrm", "ip", "xfrm", "monitor"], stdout=subprocess.DEVNULL,
+            env={**os.environ, "SEALANE_XFRM_SOCKET": gateway.engine.path("xfrm.sock")})
+        wait_for(lambda: process.pid in [row["pid"] for row in
+                                         gateway.engine.ctl("client", "show")["client"]],
+                 "the monitor to connect")
+        yield process
+        process.kill()
+        process.wait()
+
+    def test_of_one_that_talks_to_the_engine(self, gateway, monitor):
+        assert self.check(gateway.engine, monitor.pid) == (
+            0, f"process {monitor.pid}: talks to the engine\n")
+
+    def test_of_one_without_the_library(self, gateway, monitor):
+        status, said = self.check(gateway.engine, monitor.pid, os.getpid())
+        assert status == 1
+        assert f"process {os.getpid()}: talks to the kernel" in said
+
+    def test_of_one_with_the_library_and_no_connection(self, gateway):
+        other = subprocess.Popen([TOOLS / "sealane-xfrm", "sleep", "600"])
+        try:
+            wait_for(lambda: "no connection to this engine" in
+                     self.check(gateway.engine, other.pid)[1], "the library to be there")
+            assert self.check(gateway.engine, other.pid)[0] == 1
+        finally:
+            other.kill()
+            other.wait()
+
+    def test_of_none_and_without_an_engine(self, gateway, tmp_path):
+        status, said = self.check(gateway.engine, 2 ** 22 + 1)
+        assert status == 1 and "not there" in said
+        result = subprocess.run([TOOLS / "sealane-xfrm", "--check", "1"], capture_output=True,
+                                env={**os.environ, "SEALANE_SHOW_SOCKET": str(tmp_path / "none")})
+        assert result.returncode == 1 and result.stderr
