@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Builds Sealane in four ways and runs every test; as root, since the system tests make network
+# Builds Sealane in five ways and runs every test; as root, since the system tests make network
 # namespaces. Ends with one line, "N passed, N failed", and a status that says the same.
 #
 #   sudo scripts/test.sh [--long] [--no-install]
@@ -9,7 +9,8 @@
 #   --long         the long runs as well
 #   --no-install   install nothing
 #
-# Builds and logs stay in build-gcc/, build-clang/, build-asan/ and build-tsan/ for the next run.
+# Builds and logs stay in build-gcc/, build-clang/, build-asan/, build-tsan/ and build-fuzz/ for the
+# next run.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -20,7 +21,7 @@ for option in "$@"; do
 	--long) long=--long ;;
 	--no-install) install= ;;
 	*)
-		sed -n '4,12s/^# \{0,1\}//p' "$0" >&2
+		sed -n '4,13s/^# \{0,1\}//p' "$0" >&2
 		exit 2
 		;;
 	esac
@@ -91,6 +92,14 @@ build() {
 	meson compile -C "$folder"
 }
 
+build_fuzz() {
+	if [[ ! -f build-fuzz/build.ninja ]]; then
+		CC=clang meson setup build-fuzz --werror -Dfuzz=true \
+			-Db_sanitize=address,undefined -Db_lundef=false || return
+	fi
+	meson compile -C build-fuzz fuzz
+}
+
 unit() {
 	counted "unit ($1)" "build-$1/meson-logs/testlog.json" \
 		meson test -C "build-$1" --no-rebuild --suite unit --print-errorlogs
@@ -157,6 +166,13 @@ if single "build (tsan)" build build-tsan gcc \
 	counted "threads (tsan)" build-tsan/meson-logs/testlog.json \
 		meson test -C build-tsan --no-rebuild --print-errorlogs --timeout-multiplier 10 \
 		sadb_replay sadb_sad_threads sadb_spd_threads dataplane_fib dataplane_neigh
+fi
+
+if single "build (fuzz)" build_fuzz; then
+	single "fuzz" scripts/fuzz.sh build-fuzz 30
+	if [[ $long ]]; then
+		single "fuzz (coverage of parsers)" scripts/coverage.sh
+	fi
 fi
 
 echo "$total_passed passed, $total_failed failed"

@@ -29,7 +29,7 @@ def both(request):
 
 @every_suite
 @with_and_without_esn
-def test_C70_C74_every_suite_agrees_with_a_second_opinion(both, suite, esn):
+def test_C70_C72_C74_every_suite_agrees_with_a_second_opinion(both, suite, esn):
     if any(suite.name.startswith(word) for word in both.lacks):
         with pytest.raises(AssertionError, match="the crypto backend lacks the algorithm"):
             both.tunnel(suite=suite)

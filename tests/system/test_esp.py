@@ -94,7 +94,7 @@ def test_C70_ivs_never_repeat(gateway, suite):
     assert len(ivs) == 50
 
 
-def test_C71_a_key_installed_again_goes_on_above_the_last_iv_and_number(gateway):
+def test_C71_S10_a_key_installed_again_goes_on_above_the_last_iv_and_number(gateway):
     tunnel = gateway.tunnel(suite=GCM)
     seen = []
     for _ in range(3):

@@ -38,13 +38,13 @@ def no_icmp(packets):
     return [p.summary() for p in packets if ICMP not in p and "ICMPv6" not in p.summary()]
 
 
-def test_C53_without_a_policy_nothing_leaves(empty):
+def test_C53_B38_without_a_policy_nothing_leaves(empty):
     reasons, out = fate_outbound(empty, udp(HOST[4], REMOTE[4]), udp(HOST[6], REMOTE[6]))
     assert reasons == {"policy_out": 2}
     assert no_icmp(out) == []
 
 
-def test_C55_a_protect_policy_without_an_sa_asks_for_one_and_drops(empty):
+def test_C55_B39_a_protect_policy_without_an_sa_asks_for_one_and_drops(empty):
     tunnel = Tunnel(OURS[4], THEIRS[4])
     empty.engine.batch(tunnel.policies(NEAR[4], FAR[4]))
     reasons, out = fate_outbound(empty, *[udp(HOST[4], REMOTE[4]) for _ in range(5)])
@@ -62,7 +62,7 @@ def test_a_deleted_sa_leaves_no_clear_text_behind(gateway):
     assert no_icmp(out) == []
 
 
-def test_C8_a_sequence_at_its_end_sends_nothing_more(empty):
+def test_C8_B41_a_sequence_at_its_end_sends_nothing_more(empty):
     tunnel = Tunnel(OURS[4], THEIRS[4])
     empty.engine.batch([tunnel.states()[0],
                         tunnel.states()[1] + f" replay-oseq {2**32 - 3:#x}",
@@ -162,7 +162,7 @@ def test_a_tunnel_to_the_host_itself_answers(speaking):
 
 
 @pytest.mark.parametrize("port", [500, 4500])
-def test_C54_C65_ike_for_the_host_needs_no_policy(speaking, port):
+def test_C54_C65_B27_ike_for_the_host_needs_no_policy(speaking, port):
     speaking.engine.batch(FLUSH)
     data = (bytes(4) if port == 4500 else b"") + b"an IKE message"
     with speaking.gw.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:

@@ -141,7 +141,7 @@ step_of(unsigned int suite)
 }
 
 static void
-test_backends_agree_on_every_length(void **state)
+test_C72_backends_agree_on_every_length(void **state)
 {
 	for (unsigned int suite = 0; suite < crypto_suites_count; suite++) {
 		uint32_t step = step_of(suite);
@@ -375,7 +375,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backends_agree_on_every_length),
+		cmocka_unit_test(test_C72_backends_agree_on_every_length),
 		cmocka_unit_test(test_nothing_beyond_a_packet_is_touched),
 		cmocka_unit_test(test_bursts_of_mixed_suites),
 		cmocka_unit_test(test_bursts_of_one_suite),

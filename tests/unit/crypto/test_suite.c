@@ -161,7 +161,7 @@ static const struct {
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static void
-test_finds_what_daemons_ask_for(void **state)
+test_C72_finds_what_daemons_ask_for(void **state)
 {
 	for (size_t i = 0; i < LEN(good); i++) {
 		struct reason why = {""};
@@ -174,7 +174,7 @@ test_finds_what_daemons_ask_for(void **state)
 }
 
 static void
-test_C73_refuses_with_the_reason(void **state)
+test_C22_C35_C73_refuses_with_the_reason(void **state)
 {
 	for (size_t i = 0; i < LEN(bad); i++) {
 		struct reason why = {""};
@@ -231,7 +231,7 @@ test_C70_sizes_are_those_of_the_rfcs(void **state)
 /* Of the table: three AEADs in 3 key and 3 or 1 ICV lengths, ChaCha20, 7 ciphers by 6 integrities.
  */
 static void
-test_every_cipher_goes_with_every_integrity(void **state)
+test_C72_every_cipher_goes_with_every_integrity(void **state)
 {
 	unsigned int pairs[CRYPTO_KINDS][CRYPTO_INTEGRITIES] = {0};
 
@@ -272,11 +272,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_finds_what_daemons_ask_for),
-		cmocka_unit_test(test_C73_refuses_with_the_reason),
+		cmocka_unit_test(test_C72_finds_what_daemons_ask_for),
+		cmocka_unit_test(test_C22_C35_C73_refuses_with_the_reason),
 		cmocka_unit_test(test_finds_by_proposal_word),
 		cmocka_unit_test(test_C70_sizes_are_those_of_the_rfcs),
-		cmocka_unit_test(test_every_cipher_goes_with_every_integrity),
+		cmocka_unit_test(test_C72_every_cipher_goes_with_every_integrity),
 		cmocka_unit_test(test_legacy_is_found_once_it_is_named),
 	};
 

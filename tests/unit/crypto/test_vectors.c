@@ -150,7 +150,7 @@ check_flips(struct trial *t, struct crypto_ctx *ctx)
 }
 
 static void
-test_C70_C74_vectors_of_the_standards(void **state)
+test_C70_C72_C74_vectors_of_the_standards(void **state)
 {
 	for_each_trial(trial_open);
 }
@@ -259,7 +259,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_C70_C74_vectors_of_the_standards),
+		cmocka_unit_test(test_C70_C72_C74_vectors_of_the_standards),
 		cmocka_unit_test(test_C33_every_flipped_bit_is_refused),
 		cmocka_unit_test(test_self_test_passes_on_every_backend),
 		cmocka_unit_test(test_self_test_refuses_a_wrong_backend),

@@ -98,7 +98,7 @@ make_tables(struct engine *e, unsigned int workers)
 	sad.crypto = e->crypto;
 	sad.reclaim = dp->reclaim;
 	dp->sad = sad_new(&sad, &why);
-	dp->spd = spd_new(64, dp->sad, dp->reclaim, &why);
+	dp->spd = spd_new(256, dp->sad, dp->reclaim, &why);
 	dp->fib = fib_new(dp->reclaim);
 	dp->neighs = neigh_new(64, dp->reclaim);
 	dp->acquires =

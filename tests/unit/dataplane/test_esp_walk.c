@@ -317,7 +317,7 @@ carry_sizes(struct gateway *a, struct gateway *b, const struct tunnel *t, uint16
 }
 
 static void
-every_suite_family_and_number_size_carries_every_packet(void **state)
+C10_C11_C12_C43_C72_every_suite_family_and_number_size_carries_every_packet(void **state)
 {
 	for (unsigned int i = 0; i < crypto_suites_count * 2 * 2 * 2 * 2; i++) {
 		struct tunnel t = {.suite = i / 16,
@@ -353,7 +353,7 @@ sealed_packet(struct gateway *a, const struct tunnel *t)
 }
 
 static void
-C33_C19_a_flipped_bit_is_dropped_and_moves_nothing(void **state)
+C33_C19_C17_B18_a_flipped_bit_is_dropped_and_moves_nothing(void **state)
 {
 	for (unsigned int suite = 0; suite < crypto_suites_count * 2; suite++) {
 		struct tunnel t = {suite / 2, FAMILY_V4, FAMILY_V4, (suite & 1) != 0, 0};
@@ -436,7 +436,7 @@ our_own_packet_sent_back_to_us_moves_nothing(void **state)
 }
 
 static void
-truncated_packets_get_a_reason_at_every_length(void **state)
+B9_B10_B18_truncated_packets_get_a_reason_at_every_length(void **state)
 {
 	for (unsigned int suite = 0; suite < crypto_suites_count; suite++) {
 		struct tunnel t = {suite, FAMILY_V4, FAMILY_V4, false, 0};
@@ -472,7 +472,7 @@ truncated_packets_get_a_reason_at_every_length(void **state)
 }
 
 static void
-without_an_sa_or_a_policy_nothing_leaves(void **state)
+C53_C55_B38_B39_without_an_sa_or_a_policy_nothing_leaves(void **state)
 {
 	struct tunnel t = {0, FAMILY_V4, FAMILY_V4, false, 0};
 	struct spd_params policy = tunnel_policy(&t, SPD_OUT);
@@ -502,7 +502,7 @@ without_an_sa_or_a_policy_nothing_leaves(void **state)
 }
 
 static void
-C8_the_sequence_space_ends_in_a_drop(void **state)
+C8_B41_the_sequence_space_ends_in_a_drop(void **state)
 {
 	struct tunnel t = {0, FAMILY_V4, FAMILY_V4, false, UINT32_MAX - 3};
 	struct burst burst = {0};
@@ -558,12 +558,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_suite_family_and_number_size_carries_every_packet),
-		cmocka_unit_test(C33_C19_a_flipped_bit_is_dropped_and_moves_nothing),
+		cmocka_unit_test(
+			C10_C11_C12_C43_C72_every_suite_family_and_number_size_carries_every_packet),
+		cmocka_unit_test(C33_C19_C17_B18_a_flipped_bit_is_dropped_and_moves_nothing),
 		cmocka_unit_test(our_own_packet_sent_back_to_us_moves_nothing),
-		cmocka_unit_test(truncated_packets_get_a_reason_at_every_length),
-		cmocka_unit_test(without_an_sa_or_a_policy_nothing_leaves),
-		cmocka_unit_test(C8_the_sequence_space_ends_in_a_drop),
+		cmocka_unit_test(B9_B10_B18_truncated_packets_get_a_reason_at_every_length),
+		cmocka_unit_test(C53_C55_B38_B39_without_an_sa_or_a_policy_nothing_leaves),
+		cmocka_unit_test(C8_B41_the_sequence_space_ends_in_a_drop),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -137,7 +137,7 @@ ttl_ends_here(void **state)
 }
 
 static void
-too_big_carries_the_mtu(void **state)
+C61_too_big_carries_the_mtu(void **state)
 {
 	struct rte_mbuf *m;
 	size_t len;
@@ -222,7 +222,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(errors_say_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(ttl_ends_here, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_big_carries_the_mtu, setup, teardown),
+		cmocka_unit_test_setup_teardown(C61_too_big_carries_the_mtu, setup, teardown),
 		cmocka_unit_test_setup_teardown(some_packets_are_never_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors_are_limited_in_rate, setup, teardown),
 	};

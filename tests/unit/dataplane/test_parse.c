@@ -35,7 +35,7 @@ resum(size_t len)
 }
 
 static void
-ipv4_header_is_checked_whole(void **state)
+B2_B3_B4_ipv4_header_is_checked_whole(void **state)
 {
 	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
 
@@ -56,7 +56,7 @@ ipv4_header_is_checked_whole(void **state)
 }
 
 static void
-every_flipped_bit_of_an_ipv4_header_is_seen(void **state)
+B4_every_flipped_bit_of_an_ipv4_header_is_seen(void **state)
 {
 	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
 
@@ -69,7 +69,7 @@ every_flipped_bit_of_an_ipv4_header_is_seen(void **state)
 }
 
 static void
-ethernet_trailer_is_cut(void **state)
+B5_ethernet_trailer_is_cut(void **state)
 {
 	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 8);
 
@@ -82,7 +82,7 @@ ethernet_trailer_is_cut(void **state)
 }
 
 static void
-ipv4_options_pass_but_source_routes(void **state)
+B6_ipv4_options_pass_but_source_routes(void **state)
 {
 	static const struct {
 		uint8_t options[8];
@@ -181,7 +181,7 @@ ipv6_martians_are_refused(void **state)
 }
 
 static void
-ipv6_header_is_checked_whole(void **state)
+B2_B3_ipv6_header_is_checked_whole(void **state)
 {
 	size_t len = put_ipv6(bytes, 1, 2, IPPROTO_UDP, 20);
 
@@ -207,7 +207,7 @@ put_chain(const uint8_t *types, unsigned int count)
 }
 
 static void
-ipv6_chains_are_walked_to_the_payload(void **state)
+B7_ipv6_chains_are_walked_to_the_payload(void **state)
 {
 	static const uint8_t types[] = {0, 60, 43, 60, 60, 60, 60, 60, 60};
 	size_t len;
@@ -223,7 +223,7 @@ ipv6_chains_are_walked_to_the_payload(void **state)
 }
 
 static void
-bad_ipv6_chains_are_refused(void **state)
+B7_bad_ipv6_chains_are_refused(void **state)
 {
 	static const uint8_t hop_late[] = {60, 0}, routing[] = {43}, options[] = {60},
 			     twice[] = {44, 44};
@@ -335,16 +335,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ipv4_header_is_checked_whole),
-		cmocka_unit_test(every_flipped_bit_of_an_ipv4_header_is_seen),
-		cmocka_unit_test(ethernet_trailer_is_cut),
-		cmocka_unit_test(ipv4_options_pass_but_source_routes),
+		cmocka_unit_test(B2_B3_B4_ipv4_header_is_checked_whole),
+		cmocka_unit_test(B4_every_flipped_bit_of_an_ipv4_header_is_seen),
+		cmocka_unit_test(B5_ethernet_trailer_is_cut),
+		cmocka_unit_test(B6_ipv4_options_pass_but_source_routes),
 		cmocka_unit_test(ipv4_fragments_are_told_apart),
 		cmocka_unit_test(martians_are_refused),
 		cmocka_unit_test(ipv6_martians_are_refused),
-		cmocka_unit_test(ipv6_header_is_checked_whole),
-		cmocka_unit_test(ipv6_chains_are_walked_to_the_payload),
-		cmocka_unit_test(bad_ipv6_chains_are_refused),
+		cmocka_unit_test(B2_B3_ipv6_header_is_checked_whole),
+		cmocka_unit_test(B7_ipv6_chains_are_walked_to_the_payload),
+		cmocka_unit_test(B7_bad_ipv6_chains_are_refused),
 		cmocka_unit_test(ipv6_fragments_are_told_apart),
 		cmocka_unit_test(one_flow_is_what_no_policy_could_tell_apart),
 		cmocka_unit_test(flow_has_ports_or_icmp_type_and_code),

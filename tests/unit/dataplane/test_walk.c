@@ -142,7 +142,7 @@ tags_of_no_sub_port_are_dropped(void **state)
 }
 
 static void
-frames_that_are_not_ours_have_a_stated_fate(void **state)
+B1_B2_frames_that_are_not_ours_have_a_stated_fate(void **state)
 {
 	size_t len = put_frame4(0, LAN_HOST, FAR_HOST, IPPROTO_UDP, 32);
 
@@ -222,7 +222,7 @@ neighbour_discovery_goes_to_the_host_from_the_link_only(void **state)
 }
 
 static void
-encapsulation_port_tells_esp_ike_and_keepalives_apart(void **state)
+C65_B11_B12_B25_B26_B27_B28_encapsulation_port_tells_esp_ike_and_keepalives_apart(void **state)
 {
 	static const struct {
 		uint16_t udp_len, payload;
@@ -363,7 +363,7 @@ outbound_policy_holds_for_the_host_but_not_for_arp(void **state)
 }
 
 static void
-shared_and_chained_buffers_are_copied_first(void **state)
+B31_B32_B33_shared_and_chained_buffers_are_copied_first(void **state)
 {
 	size_t len = put_frame4(0, LAN_HOST, FAR_HOST, IPPROTO_UDP, 600);
 	struct rte_mbuf *shared = engine_frame(&e, frame, len), *head, *tail, *sent;
@@ -472,7 +472,7 @@ garbage_mbuf(unsigned int port)
 static unsigned long rounds = 400; /* of about 100 frames each; or the program's argument */
 
 static void
-every_packet_is_accounted_for(void **state)
+B42_every_packet_is_accounted_for(void **state)
 {
 	struct worker_counters c;
 	uint64_t sent = 0;
@@ -521,19 +521,21 @@ main(int argc, char **argv)
 		engine_test(ipv6_is_forwarded_by_its_route, 2),
 		engine_test(sub_ports_take_and_give_tags, 1),
 		engine_test(tags_of_no_sub_port_are_dropped, 1),
-		engine_test(frames_that_are_not_ours_have_a_stated_fate, 1),
+		engine_test(B1_B2_frames_that_are_not_ours_have_a_stated_fate, 1),
 		engine_test(the_host_gets_what_is_the_hosts, 1),
 		engine_test(neighbour_discovery_goes_to_the_host_from_the_link_only, 1),
-		engine_test(encapsulation_port_tells_esp_ike_and_keepalives_apart, 1),
+		engine_test(
+			C65_B11_B12_B25_B26_B27_B28_encapsulation_port_tells_esp_ike_and_keepalives_apart,
+			1),
 		engine_test(routes_that_refuse_are_counted_apart, 1),
 		engine_test(nothing_leaves_by_a_port_that_is_down, 1),
 		engine_test(link_local_sources_are_not_forwarded, 1),
 		engine_test(an_unresolved_neighbour_makes_the_packet_wait, 1),
 		engine_test(what_the_host_sends_keeps_its_addresses_and_ttl, 1),
 		engine_test(outbound_policy_holds_for_the_host_but_not_for_arp, 1),
-		engine_test(shared_and_chained_buffers_are_copied_first, 1),
-		engine_test(every_packet_is_accounted_for, 1),
-		engine_test(every_packet_is_accounted_for, 2),
+		engine_test(B31_B32_B33_shared_and_chained_buffers_are_copied_first, 1),
+		engine_test(B42_every_packet_is_accounted_for, 1),
+		engine_test(B42_every_packet_is_accounted_for, 2),
 	};
 
 	if (argc > 1)

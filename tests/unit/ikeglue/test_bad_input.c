@@ -60,7 +60,7 @@ new_sa_with(struct xfrm_buf *buf, uint16_t type, const void *data, uint32_t len)
 }
 
 static void
-cut_message_is_never_read_past(void **state)
+S2_cut_message_is_never_read_past(void **state)
 {
 	struct sa_params p = sample_sa(15);
 	struct xfrm_buf buf;
@@ -109,7 +109,7 @@ message_supported(unsigned int type)
 }
 
 static void
-unsupported_messages_are_named(void **state)
+S2_unsupported_messages_are_named(void **state)
 {
 	struct xfrm_buf buf = {.len = 0};
 	struct xfrm_head head = {.flags = NLM_F_REQUEST};
@@ -216,7 +216,7 @@ a_mark_counts_whole_or_not_at_all(void **state)
 
 /* Every length that an attribute's header can name. */
 static void
-lying_attribute_length_never_reads_on(void **state)
+S2_lying_attribute_length_never_reads_on(void **state)
 {
 	const uint32_t if_id = 1;
 	struct xfrm_buf buf;
@@ -234,7 +234,7 @@ lying_attribute_length_never_reads_on(void **state)
 }
 
 static void
-bytes_behind_the_attributes_are_refused(void **state)
+S2_bytes_behind_the_attributes_are_refused(void **state)
 {
 	struct sa_params p = sample_sa(32);
 	struct xfrm_buf buf;
@@ -245,7 +245,7 @@ bytes_behind_the_attributes_are_refused(void **state)
 }
 
 static void
-sa_fields_are_judged(void **state)
+S8_sa_fields_are_judged(void **state)
 {
 	static const struct {
 		size_t offset, len;
@@ -307,7 +307,7 @@ new_sa_algorithm(struct xfrm_buf *buf, uint16_t type, const char *name, uint32_t
 }
 
 static void
-algorithms_are_judged(void **state)
+C73_S8_algorithms_are_judged(void **state)
 {
 	static const char gcm[] = "rfc4106(gcm(aes))";
 	char endless[64];
@@ -373,7 +373,7 @@ algorithms_of_ah_are_judged(void **state)
 }
 
 static void
-replay_state_is_judged(void **state)
+S8_replay_state_is_judged(void **state)
 {
 	static const struct {
 		uint32_t words; /* that come along */
@@ -416,7 +416,7 @@ replay_state_without_its_bitmap_is_accepted(void **state)
 }
 
 static void
-spi_ranges_are_judged(void **state)
+C2_S7_spi_ranges_are_judged(void **state)
 {
 	static const struct {
 		uint32_t min, max;
@@ -548,19 +548,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cut_message_is_never_read_past),
-		cmocka_unit_test(unsupported_messages_are_named),
+		cmocka_unit_test(S2_cut_message_is_never_read_past),
+		cmocka_unit_test(S2_unsupported_messages_are_named),
 		cmocka_unit_test(unsupported_attributes_are_named),
 		cmocka_unit_test(attribute_lengths_are_compared),
 		cmocka_unit_test(a_mark_counts_whole_or_not_at_all),
-		cmocka_unit_test(lying_attribute_length_never_reads_on),
-		cmocka_unit_test(bytes_behind_the_attributes_are_refused),
-		cmocka_unit_test(sa_fields_are_judged),
-		cmocka_unit_test(algorithms_are_judged),
+		cmocka_unit_test(S2_lying_attribute_length_never_reads_on),
+		cmocka_unit_test(S2_bytes_behind_the_attributes_are_refused),
+		cmocka_unit_test(S8_sa_fields_are_judged),
+		cmocka_unit_test(C73_S8_algorithms_are_judged),
 		cmocka_unit_test(algorithms_of_ah_are_judged),
-		cmocka_unit_test(replay_state_is_judged),
+		cmocka_unit_test(S8_replay_state_is_judged),
 		cmocka_unit_test(replay_state_without_its_bitmap_is_accepted),
-		cmocka_unit_test(spi_ranges_are_judged),
+		cmocka_unit_test(C2_S7_spi_ranges_are_judged),
 		cmocka_unit_test(policies_are_judged),
 		cmocka_unit_test(only_time_ends_policies),
 		cmocka_unit_test(udp_encapsulation_needs_its_port),

@@ -280,7 +280,7 @@ messages_of_one_datagram_are_answered_in_order(void **state)
 }
 
 static void
-garbage_disconnects_only_who_sent_it(void **state)
+S2_garbage_disconnects_only_who_sent_it(void **state)
 {
 	struct bench *b = *state;
 	struct xfrm_buf good = {.len = 0};
@@ -305,7 +305,7 @@ garbage_disconnects_only_who_sent_it(void **state)
 
 /* A whole message before the garbage is carried out; the datagram's rest ends the connection. */
 static void
-half_closed_client_is_let_go(void **state)
+S3_half_closed_client_is_let_go(void **state)
 {
 	struct bench *b = *state;
 	int fd = dial(b);
@@ -317,7 +317,7 @@ half_closed_client_is_let_go(void **state)
 }
 
 static void
-connections_are_bounded(void **state)
+S4_connections_are_bounded(void **state)
 {
 	struct bench *b = *state;
 	struct xfrm_buf buf = {.len = 0};
@@ -341,7 +341,7 @@ connections_are_bounded(void **state)
 
 /* The queue of a client, and everyone else's service, while it never reads. */
 static void
-requests_of_a_client_that_never_reads_wait(void **state)
+S5_requests_of_a_client_that_never_reads_wait(void **state)
 {
 	struct bench *b = *state;
 	int fd = dial(b), other = dial(b);
@@ -367,7 +367,7 @@ requests_of_a_client_that_never_reads_wait(void **state)
 }
 
 static void
-replies_beyond_the_bound_disconnect(void **state)
+S5_replies_beyond_the_bound_disconnect(void **state)
 {
 	const struct xfrm_head head = {XFRM_MSG_GETSA, NLM_F_REQUEST, 1, 0};
 	struct bench *b = *state;
@@ -538,7 +538,7 @@ served(struct bench *b, uid_t uid, gid_t gid, gid_t supplementary)
 }
 
 static void
-others_are_refused(void **state)
+S1_others_are_refused(void **state)
 {
 	struct bench *b = *state;
 
@@ -573,17 +573,17 @@ main(void)
 		SERVER_TEST(dump_of_any_size_fits_its_datagrams),
 		SERVER_TEST(dump_survives_deletions_meanwhile),
 		SERVER_TEST(messages_of_one_datagram_are_answered_in_order),
-		SERVER_TEST(garbage_disconnects_only_who_sent_it),
-		SERVER_TEST(half_closed_client_is_let_go),
-		SERVER_TEST(connections_are_bounded),
-		SERVER_TEST(requests_of_a_client_that_never_reads_wait),
-		SERVER_TEST(replies_beyond_the_bound_disconnect),
+		SERVER_TEST(S2_garbage_disconnects_only_who_sent_it),
+		SERVER_TEST(S3_half_closed_client_is_let_go),
+		SERVER_TEST(S4_connections_are_bounded),
+		SERVER_TEST(S5_requests_of_a_client_that_never_reads_wait),
+		SERVER_TEST(S5_replies_beyond_the_bound_disconnect),
 		SERVER_TEST(lost_events_are_told_once),
 		SERVER_TEST(other_protocol_versions_are_refused),
 		SERVER_TEST(socket_in_use_is_left_alone),
 		SERVER_TEST(socket_of_a_stopped_engine_is_left_alone),
 		SERVER_TEST(what_is_no_socket_is_left_alone),
-		SERVER_TEST(others_are_refused),
+		SERVER_TEST(S1_others_are_refused),
 		cmocka_unit_test_setup_teardown(members_of_the_group_are_served, setup_nogroup,
 						teardown),
 	};

@@ -125,7 +125,7 @@ static const uint64_t around_an_edge[ALPHABET] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
 static const uint64_t around_blocks[ALPHABET] = {1, 31, 32, 33, 63, 64, 65, 97, 129};
 
 static void
-small_windows_agree_with_the_model_on_every_sequence(void **state)
+C17_C18_C20_small_windows_agree_with_the_model_on_every_sequence(void **state)
 {
 	const uint64_t bases[] = {0, 28, 60, UINT32_MAX - 4, UINT64_MAX - 130};
 
@@ -182,7 +182,7 @@ random_steps(uint32_t window, uint64_t base, uint64_t steps)
 }
 
 static void
-ten_million_random_steps_agree_with_the_model(void **state)
+C16_C17_C18_C20_ten_million_random_steps_agree_with_the_model(void **state)
 {
 	const uint32_t windows[] = {32, 33, 64, 992, 1000, 4096, 65536};
 	const uint64_t bases[] = {0, UINT32_MAX - UINT64_C(100000), UINT64_MAX - 400000};
@@ -195,7 +195,7 @@ ten_million_random_steps_agree_with_the_model(void **state)
 /* ---- edges, by name ---- */
 
 static void
-number_zero_is_never_accepted(void **state)
+B15_number_zero_is_never_accepted(void **state)
 {
 	struct replay *r = window_new(64);
 
@@ -206,7 +206,7 @@ number_zero_is_never_accepted(void **state)
 }
 
 static void
-the_left_edge_is_accepted_and_its_neighbour_is_not(void **state)
+C16_C18_B15_the_left_edge_is_accepted_and_its_neighbour_is_not(void **state)
 {
 	for (uint32_t window = 32; window < 300; window++) {
 		struct replay *r = window_new(window);
@@ -257,7 +257,7 @@ a_run_is_claimed_like_its_numbers_in_turn(void **state)
 }
 
 static void
-a_huge_jump_is_accepted_and_leaves_the_past_behind(void **state)
+B17_a_huge_jump_is_accepted_and_leaves_the_past_behind(void **state)
 {
 	struct replay *r = window_new(992);
 
@@ -351,7 +351,7 @@ infer_as_printed(uint64_t top, uint32_t window, uint32_t lo)
 }
 
 static void
-inference_is_the_one_of_rfc_4303_appendix_a2(void **state)
+C12_C13_inference_is_the_one_of_rfc_4303_appendix_a2(void **state)
 {
 	const uint64_t near[] = {0, UINT64_C(1) << 32, UINT64_C(7) << 32, UINT64_C(1) << 63};
 	const uint32_t windows[] = {32, 64, 992, 65536};
@@ -375,7 +375,7 @@ inference_is_the_one_of_rfc_4303_appendix_a2(void **state)
 }
 
 static void
-the_high_half_is_never_inferred_as_minus_one(void **state)
+C13_the_high_half_is_never_inferred_as_minus_one(void **state)
 {
 	assert_int_equal(replay_infer(0, 64, UINT32_MAX), UINT32_MAX);
 	assert_int_equal(replay_infer(10, 64, UINT32_MAX - 5), UINT32_MAX - 5);
@@ -383,7 +383,7 @@ the_high_half_is_never_inferred_as_minus_one(void **state)
 }
 
 static void
-behind_the_last_number_nothing_is_accepted(void **state)
+B17_behind_the_last_number_nothing_is_accepted(void **state)
 {
 	struct replay *r = window_new(64);
 
@@ -458,7 +458,7 @@ run_race(unsigned int threads, bool every, uint64_t base)
 }
 
 static void
-threads_that_share_a_window_accept_each_number_once(void **state)
+C21_threads_that_share_a_window_accept_each_number_once(void **state)
 {
 	for (unsigned int threads = 2; threads <= 3; threads++) {
 		run_race(threads, true, 0);
@@ -488,7 +488,7 @@ scramble(void *arg)
 }
 
 static void
-no_number_is_accepted_twice_however_threads_interleave(void **state)
+C21_no_number_is_accepted_twice_however_threads_interleave(void **state)
 {
 	struct shared s = {.window = window_new(WINDOW)};
 	struct racer t[3];
@@ -559,19 +559,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(small_windows_agree_with_the_model_on_every_sequence),
-		cmocka_unit_test(ten_million_random_steps_agree_with_the_model),
-		cmocka_unit_test(number_zero_is_never_accepted),
-		cmocka_unit_test(the_left_edge_is_accepted_and_its_neighbour_is_not),
+		cmocka_unit_test(C17_C18_C20_small_windows_agree_with_the_model_on_every_sequence),
+		cmocka_unit_test(C16_C17_C18_C20_ten_million_random_steps_agree_with_the_model),
+		cmocka_unit_test(B15_number_zero_is_never_accepted),
+		cmocka_unit_test(C16_C18_B15_the_left_edge_is_accepted_and_its_neighbour_is_not),
 		cmocka_unit_test(a_run_is_claimed_like_its_numbers_in_turn),
-		cmocka_unit_test(a_huge_jump_is_accepted_and_leaves_the_past_behind),
+		cmocka_unit_test(B17_a_huge_jump_is_accepted_and_leaves_the_past_behind),
 		cmocka_unit_test(a_restored_window_refuses_what_the_old_one_had),
 		cmocka_unit_test(an_inherited_window_is_exact_in_the_reach_of_both),
-		cmocka_unit_test(inference_is_the_one_of_rfc_4303_appendix_a2),
-		cmocka_unit_test(the_high_half_is_never_inferred_as_minus_one),
-		cmocka_unit_test(behind_the_last_number_nothing_is_accepted),
-		cmocka_unit_test(threads_that_share_a_window_accept_each_number_once),
-		cmocka_unit_test(no_number_is_accepted_twice_however_threads_interleave),
+		cmocka_unit_test(C12_C13_inference_is_the_one_of_rfc_4303_appendix_a2),
+		cmocka_unit_test(C13_the_high_half_is_never_inferred_as_minus_one),
+		cmocka_unit_test(B17_behind_the_last_number_nothing_is_accepted),
+		cmocka_unit_test(C21_threads_that_share_a_window_accept_each_number_once),
+		cmocka_unit_test(C21_no_number_is_accepted_twice_however_threads_interleave),
 		cmocka_unit_test(a_window_closed_under_way_knows_exactly_what_was_accepted),
 	};
 

@@ -68,7 +68,7 @@ equal_spis_of_ah_and_esp_are_two_sas(void **state)
 }
 
 static void
-a_miss_says_why(void **state)
+C4_B12_B13_B14_a_miss_says_why(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params in = sa_params(THERE, HERE, 0x1000, 1);
@@ -118,7 +118,7 @@ sas_with_equal_spis_are_told_apart(void **state)
 }
 
 static void
-an_identity_exists_once(void **state)
+S6_an_identity_exists_once(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q = p;
@@ -364,7 +364,7 @@ alloc(struct env *e, uint32_t seq, uint32_t min, uint32_t max)
 }
 
 static void
-allocated_spis_lie_in_their_range_and_differ(void **state)
+C2_allocated_spis_lie_in_their_range_and_differ(void **state)
 {
 	const uint32_t ranges[][2] = {{0xc0000000, 0xcfffffff},
 				      {0x1000, 0xffffffff},
@@ -438,7 +438,7 @@ a_repeated_request_gets_the_same_spi(void **state)
 }
 
 static void
-reserved_spis_are_not_allocated(void **state)
+C2_reserved_spis_are_not_allocated(void **state)
 {
 	struct env e = env_new(16);
 
@@ -591,7 +591,7 @@ a_template_of_a_mark_finds_sas_of_that_mark_and_of_none(void **state)
 /* ---- changing a live SA ---- */
 
 static void
-an_update_changes_lifetimes_and_refuses_other_keys(void **state)
+S6_an_update_changes_lifetimes_and_refuses_other_keys(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
@@ -706,7 +706,7 @@ counters_are_the_sum_over_workers_and_start_at_zero(void **state)
 }
 
 static void
-a_soft_limit_is_told_once_and_a_hard_one_deletes(void **state)
+C63_a_soft_limit_is_told_once_and_a_hard_one_deletes(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
@@ -897,9 +897,9 @@ main(void)
 		cmocka_unit_test(an_added_sa_is_found_by_workers_and_by_identity),
 		cmocka_unit_test(a_deleted_sa_is_not_found_any_more),
 		cmocka_unit_test(equal_spis_of_ah_and_esp_are_two_sas),
-		cmocka_unit_test(a_miss_says_why),
+		cmocka_unit_test(C4_B12_B13_B14_a_miss_says_why),
 		cmocka_unit_test(sas_with_equal_spis_are_told_apart),
-		cmocka_unit_test(an_identity_exists_once),
+		cmocka_unit_test(S6_an_identity_exists_once),
 		cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
 		cmocka_unit_test(a_full_sad_refuses_and_takes_again_after_a_deletion),
 		cmocka_unit_test(flushing_leaves_nothing),
@@ -908,21 +908,21 @@ main(void)
 		cmocka_unit_test(keys_are_never_in_a_core_file_and_root_keeps_them_from_swap),
 		cmocka_unit_test(a_retired_sa_gives_no_number_and_accepts_none),
 		cmocka_unit_test(the_outer_header_is_ready_made),
-		cmocka_unit_test(allocated_spis_lie_in_their_range_and_differ),
+		cmocka_unit_test(C2_allocated_spis_lie_in_their_range_and_differ),
 		cmocka_unit_test(a_completed_larval_sa_is_found_in_the_place_that_its_spi_names),
 		cmocka_unit_test(a_freed_spi_is_not_given_out_again_at_once),
 		cmocka_unit_test(a_repeated_request_gets_the_same_spi),
-		cmocka_unit_test(reserved_spis_are_not_allocated),
+		cmocka_unit_test(C2_reserved_spis_are_not_allocated),
 		cmocka_unit_test(a_larval_sa_times_out),
 		cmocka_unit_test(an_sa_chosen_by_hand_with_the_spi_of_another_place_is_found),
 		cmocka_unit_test(a_template_finds_the_newest_sa_that_fits),
 		cmocka_unit_test(a_mark_is_part_of_the_identity_and_finds_the_unmarked_too),
 		cmocka_unit_test(a_larval_sa_is_completed_with_a_mark),
 		cmocka_unit_test(a_template_of_a_mark_finds_sas_of_that_mark_and_of_none),
-		cmocka_unit_test(an_update_changes_lifetimes_and_refuses_other_keys),
+		cmocka_unit_test(S6_an_update_changes_lifetimes_and_refuses_other_keys),
 		cmocka_unit_test(an_update_of_what_cannot_change_is_refused),
 		cmocka_unit_test(counters_are_the_sum_over_workers_and_start_at_zero),
-		cmocka_unit_test(a_soft_limit_is_told_once_and_a_hard_one_deletes),
+		cmocka_unit_test(C63_a_soft_limit_is_told_once_and_a_hard_one_deletes),
 		cmocka_unit_test(a_limit_is_seen_whichever_workers_count),
 		cmocka_unit_test(C63_limits_in_packets_and_seconds_expire_too),
 		cmocka_unit_test(C8_an_event_comes_well_before_the_numbers_end),

@@ -33,7 +33,7 @@ random_next(void)
 /* ---- one event after the other ---- */
 
 static void
-a_re_added_key_goes_on_above_its_last_number(void **state)
+C71_C76_S10_a_re_added_key_goes_on_above_its_last_number(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
@@ -59,7 +59,7 @@ a_re_added_key_goes_on_above_its_last_number(void **state)
 }
 
 static void
-a_new_key_starts_at_one(void **state)
+C6_a_new_key_starts_at_one(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
@@ -78,7 +78,7 @@ a_new_key_starts_at_one(void **state)
 }
 
 static void
-a_re_added_key_accepts_no_replay(void **state)
+C17_a_re_added_key_accepts_no_replay(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
@@ -113,7 +113,7 @@ another_spi_has_a_window_of_its_own(void **state)
 }
 
 static void
-a_second_live_sa_with_a_counter_mode_key_is_refused(void **state)
+C70_a_second_live_sa_with_a_counter_mode_key_is_refused(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(HERE, THERE, 0x1000, 1);
@@ -183,7 +183,7 @@ assert_one_half(const struct sa *sa)
 }
 
 static void
-one_key_for_both_directions_never_meets_in_its_ivs(void **state)
+C70_one_key_for_both_directions_never_meets_in_its_ivs(void **state)
 {
 	const uint16_t flags[] = {0, SA_ESN};
 
@@ -271,7 +271,7 @@ an_sa_that_received_nothing_takes_no_window_away(void **state)
 }
 
 static void
-a_tombstone_lost_to_its_number_still_leaves_the_clock(void **state)
+C71_a_tombstone_lost_to_its_number_still_leaves_the_clock(void **state)
 {
 	struct env e = env_new(4);
 	struct sa_params p = sa_params(HERE, THERE, 0x1000, 0), q;
@@ -367,7 +367,7 @@ move_clock(void)
 }
 
 static void
-in_any_order_no_iv_no_number_and_no_packet_twice(void **state)
+C70_C71_C76_in_any_order_no_iv_no_number_and_no_packet_twice(void **state)
 {
 	struct env e = env_new(64);
 	struct history h = {.runs = calloc(IVS_MAX, sizeof(struct run))};
@@ -431,19 +431,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_re_added_key_goes_on_above_its_last_number),
-		cmocka_unit_test(a_new_key_starts_at_one),
-		cmocka_unit_test(a_re_added_key_accepts_no_replay),
+		cmocka_unit_test(C71_C76_S10_a_re_added_key_goes_on_above_its_last_number),
+		cmocka_unit_test(C6_a_new_key_starts_at_one),
+		cmocka_unit_test(C17_a_re_added_key_accepts_no_replay),
 		cmocka_unit_test(another_spi_has_a_window_of_its_own),
-		cmocka_unit_test(a_second_live_sa_with_a_counter_mode_key_is_refused),
+		cmocka_unit_test(C70_a_second_live_sa_with_a_counter_mode_key_is_refused),
 		cmocka_unit_test(C70_a_counter_mode_key_counts_without_its_integrity),
 		cmocka_unit_test(a_larval_sa_stays_when_its_key_is_refused),
-		cmocka_unit_test(one_key_for_both_directions_never_meets_in_its_ivs),
+		cmocka_unit_test(C70_one_key_for_both_directions_never_meets_in_its_ivs),
 		cmocka_unit_test(a_key_and_an_spi_serve_one_sa_whatever_the_suite),
 		cmocka_unit_test(udp_encapsulation_keeps_a_key_to_one_direction),
 		cmocka_unit_test(an_sa_that_received_nothing_takes_no_window_away),
-		cmocka_unit_test(a_tombstone_lost_to_its_number_still_leaves_the_clock),
-		cmocka_unit_test(in_any_order_no_iv_no_number_and_no_packet_twice),
+		cmocka_unit_test(C71_a_tombstone_lost_to_its_number_still_leaves_the_clock),
+		cmocka_unit_test(C70_C71_C76_in_any_order_no_iv_no_number_and_no_packet_twice),
 		cmocka_unit_test(C9_numbers_go_round_only_where_no_iv_depends_on_them),
 	};
 

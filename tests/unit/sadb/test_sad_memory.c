@@ -102,7 +102,7 @@ assert_untouched(struct env *e, const struct sa_params *p, uint64_t bytes)
 }
 
 static void
-an_sa_is_added_whole_or_not_at_all(void **state)
+S9_an_sa_is_added_whole_or_not_at_all(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params first = sa_params(HERE, THERE + 5, 0x999, 1);
@@ -185,7 +185,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sad_is_made_whole_or_not_at_all),
 		cmocka_unit_test(a_queue_of_deferred_frees_is_made_whole_or_not_at_all),
-		cmocka_unit_test(an_sa_is_added_whole_or_not_at_all),
+		cmocka_unit_test(S9_an_sa_is_added_whole_or_not_at_all),
 		cmocka_unit_test(a_larval_sa_outlives_a_failed_completion),
 		cmocka_unit_test(deleting_needs_no_memory_and_forgets_no_number),
 	};

@@ -379,7 +379,7 @@ test_without_memory_nothing_changes(void **state)
 /* ---- RFC 4301 section 5.2 ---- */
 
 static void
-test_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void **state)
+test_C52_B22_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void **state)
 {
 	const struct sa sa = {.proto = IPPROTO_ESP,
 			      .spi = 7,
@@ -625,7 +625,8 @@ main(void)
 		cmocka_unit_test(test_flush_leaves_nothing),
 		cmocka_unit_test(test_ten_thousand_policies_are_all_found_and_all_go),
 		cmocka_unit_test(test_without_memory_nothing_changes),
-		cmocka_unit_test(test_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa),
+		cmocka_unit_test(
+			test_C52_B22_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa),
 		cmocka_unit_test(test_lookups_agree_with_a_linear_search),
 	};
 
