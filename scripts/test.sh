@@ -172,6 +172,7 @@ if single "build (fuzz)" build_fuzz; then
 	single "fuzz" scripts/fuzz.sh build-fuzz 30
 	if [[ $long ]]; then
 		single "fuzz (coverage of parsers)" scripts/coverage.sh
+		single "mutants" tests/mutants/mutants.py
 	fi
 fi
 

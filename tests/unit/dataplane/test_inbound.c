@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "dataplane/esp.h"
 #include "frame.h"
@@ -96,6 +98,18 @@ B15_B17_C16_C17_C18_C20_numbers_are_accepted_once_within_the_window(void **state
 	assert_false(delivered());
 }
 
+/* Before any cryptography (RFC 4303 section 3.4.3): its ICV is not looked at. */
+static void
+C17_a_number_seen_before_is_dropped_whatever_its_icv(void **state)
+{
+	size_t len = put_inner(GCM, 40);
+
+	assert_int_equal(fate_of_good(GCM, 1), DROP_COUNT);
+	len = peer_seal(&peer, sas[GCM], 1, text, peer_trailer(sas[GCM], text, len, 4), frame);
+	frame[len - 1] ^= 1;
+	assert_int_equal(engine_fate(&e, 1, frame, len), DROP_REPLAY);
+}
+
 static void
 C12_C13_extended_numbers_pass_2_to_the_32_in_any_order(void **state)
 {
@@ -161,6 +175,55 @@ C27_B19_padding_longer_than_the_payload_is_dropped(void **state)
 	assert_int_equal(fate_of_text(GCM, 1000, 32), DROP_INNER);
 }
 
+/* One byte too long, where the byte in front, which is the IV's last, is a right one. */
+static void
+C27_B19_padding_does_not_reach_into_the_iv(void **state)
+{
+	uint64_t seq = 1 + (uint8_t) - (uint8_t)sas[GCM]->iv_base;
+
+	assert_int_equal((uint8_t)(sas[GCM]->iv_base + seq), 1);
+	for (unsigned int i = 0; i < 30; i++)
+		text[i] = (uint8_t)(i + 2);
+	text[30] = 31;
+	text[31] = IPPROTO_IPIP;
+	assert_int_equal(fate_of_text(GCM, seq, 32), DROP_PAD);
+}
+
+static void
+B10_ciphertext_is_a_multiple_of_the_block(void **state)
+{
+	size_t len = put_inner(CBC, 40);
+	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)(frame + 14);
+
+	len = peer_seal(&peer, sas[CBC], 1, text, peer_trailer(sas[CBC], text, len, 4), frame);
+	for (uint16_t cut = 1; cut < 16; cut++) {
+		ip->payload_len = rte_cpu_to_be_16((uint16_t)(len - 14 - 40 - cut));
+		assert_int_equal(engine_fate(&e, 1, frame, len - cut), DROP_ALIGN);
+	}
+}
+
+/* The ICV by another way: HMAC over SPI to ciphertext, and the high half behind it. */
+static void
+C10_C11_the_high_half_is_under_the_icv_and_not_on_the_wire(void **state)
+{
+	static const struct tunnel t = {"aes128-sha256", FAMILY_V4, 9, true, false, 0x9000, 0};
+	const uint64_t seq = (UINT64_C(7) << 32) + 5;
+	const struct sa *sa = peer_tunnel(&peer, &t);
+	const struct sa_params *p = &peer_inbound(&peer, &t)->params;
+	size_t len = put_inner(GCM, 40), esp = 14 + 20, end;
+	uint8_t digest[EVP_MAX_MD_SIZE], signed_text[1024];
+	unsigned int size;
+
+	len = peer_seal(&peer, sa, seq, text, peer_trailer(sa, text, len, 4), frame);
+	end = len - sa->icv_len;
+	assert_memory_equal(frame + esp + 4, "\0\0\0\5", 4);
+	memcpy(signed_text, frame + esp, end - esp);
+	memcpy(signed_text + end - esp, "\0\0\0\7", 4);
+	assert_non_null(
+		HMAC(EVP_sha256(), p->auth_key, 32, signed_text, end - esp + 4, digest, &size));
+	assert_memory_equal(frame + end, digest, sa->icv_len);
+}
+
 static void
 C30_dummy_packets_are_consumed_and_count_as_received(void **state)
 {
@@ -223,6 +286,27 @@ C52_B22_inner_addresses_are_those_of_the_sa(void **state)
 	assert_false(delivered());
 	assert_int_equal(fate_of_good(GCM, 4), DROP_COUNT);
 	assert_true(delivered());
+}
+
+static void
+C53_clear_text_passes_neither_where_it_must_be_protected_nor_discarded(void **state)
+{
+	struct spd_params discard = {
+		.action = SPD_DISCARD,
+		.id = {.sel = {.src = {.v4 = RTE_BE32(0x0a020000)},
+			       .src_len = 16,
+			       .family = FAMILY_V4},
+		       .dir = SPD_FWD},
+	};
+	size_t l2 = engine_put_l2(&e, frame, 1, RTE_ETHER_TYPE_IPV4), len;
+
+	memset(frame + l2 + 20, 0x5a, 40);
+	len = l2 + put_ipv4(frame + l2, behind(GCM), LAN_HOST, IPPROTO_UDP, 40);
+	assert_int_equal(engine_fate(&e, 1, frame, len), DROP_POLICY_IN);
+	assert_int_equal(spd_add(e.dp->spd, &discard, false, NULL), 0);
+	len = l2 + put_ipv4(frame + l2, 0x0a02f003, LAN_HOST, IPPROTO_UDP, 40);
+	assert_int_equal(engine_fate(&e, 1, frame, len), DROP_POLICY_IN);
+	assert_false(delivered());
 }
 
 /* The host gets it, where policy lets it in; it does not go round. */
@@ -405,14 +489,20 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		inbound_test(B15_B17_C16_C17_C18_C20_numbers_are_accepted_once_within_the_window),
+		inbound_test(C17_a_number_seen_before_is_dropped_whatever_its_icv),
 		inbound_test(C12_C13_extended_numbers_pass_2_to_the_32_in_any_order),
 		inbound_test(C23_without_anti_replay_the_number_is_not_looked_at),
 		inbound_test(C25_C26_B19_padding_of_every_length_is_inspected_to_the_byte),
 		inbound_test(C27_B19_padding_longer_than_the_payload_is_dropped),
+		inbound_test(C27_B19_padding_does_not_reach_into_the_iv),
+		inbound_test(B10_ciphertext_is_a_multiple_of_the_block),
+		inbound_test(C10_C11_the_high_half_is_under_the_icv_and_not_on_the_wire),
 		inbound_test(C30_dummy_packets_are_consumed_and_count_as_received),
 		inbound_test(B20_B21_what_is_inside_fits_the_mode_and_its_place),
 		inbound_test(C32_what_stands_behind_the_inner_packet_is_trimmed),
 		inbound_test(C52_B22_inner_addresses_are_those_of_the_sa),
+		inbound_test(
+			C53_clear_text_passes_neither_where_it_must_be_protected_nor_discarded),
 		inbound_test(B23_a_packet_inside_for_our_own_endpoint_makes_no_loop),
 		inbound_test(B24_esp_inside_esp_for_a_protected_host_is_delivered_as_it_is),
 		inbound_test(B34_packets_of_one_burst_are_judged_each_alone),
