@@ -141,6 +141,8 @@ result lint "${passed:-0}" "${failed:-1}" 0 $((SECONDS - begin))
 single "model (every interleaving)" tests/models/check.sh tests/models/sad.pml \
 	NO_GRACE NO_CLOSE NO_UNLINK NO_TOMB NO_ONLINE
 
+single conformance tests/conformance/conformance.py --check
+
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 if [[ ${gcc-} ]]; then

@@ -25,7 +25,7 @@ HEAD = """\
 # Conformance
 
 Made by `tests/conformance/conformance.py` from `tests/conformance/rules.txt` and the names of the
-tests; `tests/lint` fails where it is out of date. To change it, change those.
+tests; `scripts/test.sh` fails where it is out of date. To change it, change those.
 
 A name alone proves nothing: beside the tests stand the seeded bugs (`tests/mutants`) that break the
 rule and that the tests catch. How to run either is in [tests/README.md](../tests/README.md).

@@ -197,20 +197,6 @@ def debris(tree):
                 yield f"{name}:{number}: {line.strip()}"
 
 
-def conformance(tree):
-    """docs/conformance.md is what its script makes of the rules and the tests' names."""
-    script = "tests/conformance/conformance.py"
-    if tree.root is None:  # the bad tree: a test of a rule that there is not
-        rules = re.findall(r"^([BCS]\d+) \|", (ROOT / "tests/conformance/rules.txt").read_text(), re.M)
-        for name, text in tree.files.items():
-            for number in re.findall(r"test_([BCS]\d+)_", text):
-                if number not in rules:
-                    yield f"{name}:1: there is no rule {number}"
-        return
-    result = subprocess.run([ROOT / script, "--check"], capture_output=True, text=True)
-    yield from filter(None, (result.stdout + result.stderr).splitlines())
-
-
 # Each rule, with a tree that it must find fault with.
 RULES = {
     modules: {"sadb/a.c": '#include "dataplane/b.h"\n', "dataplane/b.h": "", "crypto/c.c":
@@ -222,7 +208,6 @@ RULES = {
     readme_commands: {"README.md": "Run scripts/demo.sh.\n"},
     drops_documented: {"dataplane/drop.h": 'X(NEW, "new", "a new one")', "docs/a.md": "none\n"},
     shell: {"a.sh": "#!/bin/sh\nrm -rf $1\n"},
-    conformance: {"tests/system/test_a.py": "def test_C999_it():\n    pass\n"},
     debris: {"sadb/a.c": "/* TO" + "DO: later */\n"},
 }
 # How many complaints the bad tree must draw where it has several faults.
