@@ -21,6 +21,8 @@ enum config_fragments { FRAGMENTS_PASS, FRAGMENTS_DISCARD };
 enum config_df { DF_COPY, DF_SET, DF_CLEAR };
 enum config_fragment { FRAGMENT_BEFORE, FRAGMENT_AFTER };
 enum config_too_big { TOO_BIG_ACCEPT, TOO_BIG_IGNORE };
+enum config_ecn { ECN_LOG, ECN_SILENT };
+enum config_mss { MSS_KEEP, MSS_CLAMP };
 enum config_errors { ERRORS_ANSWER, ERRORS_SILENT };
 
 struct config_workers {
@@ -81,6 +83,8 @@ struct config_tunnels {
 	enum config_fragment fragment; /* before or after encryption, default before */
 	enum config_too_big too_big;   /* messages about our ESP, default accept */
 	uint32_t path_mtu_age;         /* seconds, default 600 */
+	enum config_ecn ecn_anomalies; /* default log */
+	enum config_mss mss_clamp;     /* default off */
 };
 
 struct config_host {

@@ -45,6 +45,16 @@ static const cyaml_strval_t too_big_names[] = {
 	{"ignore", TOO_BIG_IGNORE},
 };
 
+static const cyaml_strval_t ecn_names[] = {
+	{"log", ECN_LOG},
+	{"silent", ECN_SILENT},
+};
+
+static const cyaml_strval_t mss_names[] = {
+	{"off", MSS_KEEP},
+	{"on", MSS_CLAMP},
+};
+
 static const cyaml_strval_t errors_names[] = {
 	{"answer", ERRORS_ANSWER},
 	{"silent", ERRORS_SILENT},
@@ -182,6 +192,8 @@ static const cyaml_schema_field_t tunnels_fields[] = {
 	CHOICE(OPTIONAL, struct config_tunnels, fragment, fragment_names),
 	CHOICE(OPTIONAL, struct config_tunnels, too_big, too_big_names),
 	NUMBER(OPTIONAL, struct config_tunnels, path_mtu_age),
+	CHOICE(OPTIONAL, struct config_tunnels, ecn_anomalies, ecn_names),
+	CHOICE(OPTIONAL, struct config_tunnels, mss_clamp, mss_names),
 	CYAML_FIELD_END,
 };
 

@@ -294,16 +294,31 @@ padding_right(const uint8_t *pad, uint32_t len)
 	return wrong == 0;
 }
 
+/* For the log (ecn_log.c), which another thread writes. */
+static void
+note_odd_ecn(struct worker *w, const struct sa *sa, uint8_t outer, uint8_t inner)
+{
+	uint64_t what = (uint64_t)sa->spi << 32 | (inner & ECN_MASK) << 2 | (outer & ECN_MASK);
+
+	w->count.ecn_odd++;
+	__atomic_store_n(&w->ecn_last, what, __ATOMIC_RELAXED);
+}
+
 /* ECN, and DSCP if the SA says so, from the outer to the inner header. */
 static bool
-tos_decap(uint8_t outer, void *inner, uint8_t family, uint16_t flags)
+tos_decap(struct worker *w, const struct sa *sa, uint8_t outer, void *inner, uint8_t family)
 {
 	uint8_t old = tos_get(inner, family);
 	uint8_t ecn = old & ECN_MASK;
-	uint8_t dscp = ((flags & SA_DECAP_DSCP) != 0 ? outer : old) & DSCP_MASK;
+	uint8_t dscp = ((sa->flags & SA_DECAP_DSCP) != 0 ? outer : old) & DSCP_MASK;
 
-	if ((flags & SA_NOECN) == 0 && !ecn_decap(outer, old, &ecn))
-		return false;
+	/* Equal ones stay as they are. */
+	if (unlikely(((outer ^ old) & ECN_MASK) != 0) && (sa->flags & SA_NOECN) == 0) {
+		if (ecn_is_odd(outer, old))
+			note_odd_ecn(w, sa, outer, old);
+		if (!ecn_decap(outer, old, &ecn))
+			return false;
+	}
 	if ((dscp | ecn) != old)
 		tos_set(inner, family, dscp | ecn);
 	return true;
@@ -352,7 +367,7 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
 	if (!ip_parse(m, true, &reason) || p->family != family)
 		return DROP_INNER;
-	if (!tos_decap(outer_tos, rte_pktmbuf_mtod(m, void *), family, sa->flags))
+	if (!tos_decap(w, sa, outer_tos, rte_pktmbuf_mtod(m, void *), family))
 		return DROP_ECN;
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }

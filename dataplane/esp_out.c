@@ -114,8 +114,13 @@ write_outer_v4(struct worker *w, const struct sa *sa, struct rte_ipv4_hdr *ip, u
 {
 	ip->type_of_service = tos;
 	ip->total_length = rte_cpu_to_be_16(len);
-	/* What nobody may cut needs none (RFC 6864 section 4.1): the others last longer so. */
-	ip->packet_id = df ? 0 : rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
+	/*
+	 * What nobody may cut needs none (RFC 6864 section 4.1): the others last longer so. AH
+	 * covers it, so that none can be given later, should the packet be cut here
+	 * (fragment_sealed()).
+	 */
+	ip->packet_id =
+		df && sa->proto != IPPROTO_AH ? 0 : rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
 	ip->fragment_offset = df ? RTE_BE16(RTE_IPV4_HDR_DF_FLAG) : 0;
 	ip->hdr_checksum = outer_checksum(sa, ip);
 	if ((sa->flags & SA_ENCAP_UDP) != 0)

@@ -26,6 +26,7 @@
 #include "crypto/crypto.h"
 #include "dataplane.h"
 #include "eal.h"
+#include "ecn_log.h"
 #include "host.h"
 #include "ikeglue/server.h"
 #include "log.h"
@@ -57,6 +58,7 @@ struct daemon {
 	int signals, epoll;
 	gid_t group;
 	bool carrier[PORTS_MAX];
+	struct ecn_log ecn_log;
 	uint64_t tick_due, neighbours_due; /* monotonic milliseconds */
 	bool stop;
 };
@@ -362,6 +364,7 @@ tick(struct daemon *d)
 		spd_tick(d->dp->spd, (uint64_t)time(NULL));
 		ctl_tick(d->ctl, now);
 		follow_carrier(d);
+		ecn_log_tick(&d->ecn_log, d->dp, now);
 	}
 	if (now >= d->neighbours_due) {
 		d->neighbours_due = now + NEIGHBOURS_MS;

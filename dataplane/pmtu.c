@@ -3,6 +3,7 @@
  * pmtu: makes a packet fit the way of its SA (RFC 4301 section 8): what would be too long once it
  * has been sealed is cut, before or after that, or answered with the MTU of the tunnel.
  */
+#include "pmtu.h"
 #include "esp.h"
 #include "fragment.h"
 #include "icmp.h"
@@ -13,21 +14,21 @@
 
 /* The MTU of the interface by which the SA's outer packets leave, or of the path if less. */
 static uint32_t
-outer_mtu(const struct worker *w, const struct packet *p)
+outer_mtu(const struct worker *w, struct sa *sa, uint16_t iface)
 {
-	uint32_t learnt = sa_path_mtu(p->sa, w->tsc), mtu;
-	const struct iface *out = &w->dp->ifaces[p->out];
+	uint32_t learnt = sa_path_mtu(sa, w->tsc), mtu;
+	const struct iface *out = &w->dp->ifaces[iface];
 	const struct nexthop *nh =
-		fib_lookup(w->dp->fib, out->vrf, p->sa->family, &p->sa->dst, esp_flow_hash(p->sa));
+		fib_lookup(w->dp->fib, out->vrf, sa->family, &sa->dst, esp_flow_hash(sa));
 
 	mtu = nh->iface == IFACE_NONE ? out->mtu : w->dp->ifaces[nh->iface].mtu;
 	return learnt != 0 ? RTE_MIN(learnt, mtu) : mtu;
 }
 
 uint32_t
-pmtu_inner(const struct worker *w, const struct packet *p)
+pmtu_inner(const struct worker *w, struct sa *sa, uint16_t iface)
 {
-	return esp_inner_mtu(p->sa, outer_mtu(w, p));
+	return esp_inner_mtu(sa, outer_mtu(w, sa, iface));
 }
 
 /* Adds to the burst; a full one first goes the rest of the way. */
@@ -52,7 +53,7 @@ fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 
 	if (p->sa != fit->sa) {
 		fit->sa = p->sa;
-		fit->outer_mtu = outer_mtu(w, p);
+		fit->outer_mtu = outer_mtu(w, p->sa, p->out);
 		fit->inner_mtu = esp_inner_mtu(p->sa, fit->outer_mtu);
 	}
 	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;

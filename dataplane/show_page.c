@@ -625,6 +625,7 @@ worker_next(const struct show_source *s, union show_cursor *cursor)
 	put_number(o, "sealed", count->sealed);
 	put_number(o, "opened", count->opened);
 	put_number(o, "path_mtus", count->path_mtus);
+	put_number(o, "ecn_odd", count->ecn_odd);
 	put_number(o, "inbox", rte_ring_count(w->inbox));
 	worker_time(o, count);
 	return o;

@@ -7,6 +7,7 @@
 
 #include <rte_common.h>
 
+#include "pmtu.h"
 #include "room.h"
 #include "walk.h"
 #include "worker.h"
@@ -15,7 +16,7 @@ unsigned int
 tfc_pad(struct worker *w, struct rte_mbuf **m, unsigned int n)
 {
 	const struct packet *first = packet(m[0]);
-	uint32_t len = RTE_MIN(first->sa->tfcpad, pmtu_inner(w, first));
+	uint32_t len = RTE_MIN(first->sa->tfcpad, pmtu_inner(w, first->sa, first->out));
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < n; i++) {

@@ -44,6 +44,24 @@ tos_set(void *ip, uint8_t family, uint8_t tos)
 }
 
 /*
+ * Whether no correct sender, router or tunnel makes the two of these (RFC 6040 section 4.2, the
+ * combinations that figure 4 marks): worth a line in the log.
+ */
+static inline bool
+ecn_is_odd(uint8_t outer, uint8_t inner)
+{
+	static const bool odd[4][4] = {
+		/* outer: Not-ECT, ECT(1), ECT(0), CE */
+		{false, true, true, true}, /* inner Not-ECT */
+		{false, false, true, false},
+		{false, false, false, false},
+		{false, true, false, false}, /* inner CE */
+	};
+
+	return odd[inner & ECN_MASK][outer & ECN_MASK];
+}
+
+/*
  * The ECN field that leaves a tunnel (RFC 6040 section 4.2, figure 4), from those of the outer
  * header and of the inner one. False where the packet must be dropped: congestion was experienced
  * by a packet whose sender does not know ECN.

@@ -24,12 +24,12 @@ static stage_fn *const inbound_ah[] = {
 };
 
 static stage_fn *const clear[] = {
-	route, spd_check, forward, /* joins `outbound` or `leaving` */
+	route, spd_check, mss_in, forward, /* joins `outbound` or `leaving` */
 };
 
 static stage_fn *const outbound[] = {
-	spd_stage, /* what policy lets go in clear joins `leaving` */
-	pmtu,      /* fragments beyond a full burst: walk_sealing() */
+	spd_stage,     /* what policy lets go in clear joins `leaving` */
+	mss_out, pmtu, /* fragments beyond a full burst: walk_sealing() */
 };
 
 static stage_fn *const sealing[] = {

@@ -50,6 +50,8 @@ stage_fn
 stage_fn forward;  /* TTL; punts; direction is decided here, by the interface out */
 
 stage_fn spd_stage;   /* spd_lookup: protect, bypass, discard */
+stage_fn mss_in;      /* TCP MSS clamping, by choice: of decrypted packets, */
+stage_fn mss_out;     /* and of those to be protected */
 stage_fn pmtu;        /* fits the packet into the way: fragments, or answers too-big */
 stage_fn seq_reserve; /* numbers for runs of packets of one SA; other owners' packets go there */
 stage_fn esp_encap;   /* trailer, ESP header, outer header */
@@ -62,9 +64,6 @@ stage_fn tx;        /* to the port's queue, or its owner */
 
 /* Sends what tx gathered for each port. Once a poll. */
 void tx_flush(struct worker *w);
-
-/* The largest inner packet that the SA of a packet takes on its way. */
-uint32_t pmtu_inner(const struct worker *w, const struct packet *p);
 
 struct port;
 

@@ -35,6 +35,7 @@ struct worker_counters {
 	uint64_t drops[DROP_COUNT];
 	uint64_t sealed, opened; /* packets through crypto, of those above */
 	uint64_t path_mtus;      /* of SAs, learnt */
+	uint64_t ecn_odd;        /* packets with ECN fields that should not occur together */
 	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
 	struct {
 		uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, punted, from_host;
@@ -71,6 +72,7 @@ struct worker {
 	struct reassembly *reassembly;
 	uint64_t reassembly_due; /* TSC at which the oldest datagram in it has waited too long */
 	struct worker_counters count;
+	uint64_t ecn_last; /* of the last of count.ecn_odd: SPI, inner and outer field; relaxed */
 	struct source_rate punt_rate;
 	struct frag_ports frag_ports;
 };

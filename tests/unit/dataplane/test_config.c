@@ -210,6 +210,8 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->tunnels.fragment, FRAGMENT_BEFORE);
 	assert_int_equal(c->tunnels.too_big, TOO_BIG_ACCEPT);
 	assert_int_equal(c->tunnels.path_mtu_age, 600);
+	assert_int_equal(c->tunnels.ecn_anomalies, ECN_LOG);
+	assert_int_equal(c->tunnels.mss_clamp, MSS_KEEP);
 	assert_int_equal(c->spd.errors, ERRORS_ANSWER);
 	assert_int_equal(c->reassembly.max_sets, 256);
 	assert_int_equal(c->reassembly.max_bytes, 2u << 20);
@@ -255,7 +257,8 @@ every_key_arrives(void **state)
 		"sad: {max_sas: 10, replay_window: 64}\n"
 		"spd: {max_policies: 20, no_match: bypass, fragments: discard, errors: silent}\n"
 		"host: {punt_rate: 77}\n"
-		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60}\n"
+		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60, "
+		"ecn_anomalies: silent, mss_clamp: on}\n"
 		"reassembly: {max_sets: 30, max_bytes: 300000, timeout: 40}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
 		"sockets: {xfrm: /a, show: /b, group: root}\n"
@@ -294,6 +297,8 @@ every_key_arrives(void **state)
 	assert_int_equal(c->tunnels.fragment, FRAGMENT_AFTER);
 	assert_int_equal(c->tunnels.too_big, TOO_BIG_IGNORE);
 	assert_int_equal(c->tunnels.path_mtu_age, 60);
+	assert_int_equal(c->tunnels.ecn_anomalies, ECN_SILENT);
+	assert_int_equal(c->tunnels.mss_clamp, MSS_CLAMP);
 	assert_int_equal(c->spd.errors, ERRORS_SILENT);
 	assert_int_equal(c->reassembly.max_sets, 30);
 	assert_int_equal(c->reassembly.max_bytes, 300000);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The MTU of a tunnel. */
+#pragma once
+
+#include <stdint.h>
+
+struct sa;
+struct worker;
+
+/* The largest inner packet that the SA takes now, its packets leaving by that interface's side. */
+uint32_t pmtu_inner(const struct worker *w, struct sa *sa, uint16_t iface);
