@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 
-from charon import Charon
+from charon import Authority, Charon
 from engine import Engine, port
 from netns import Netns, helper, wait_for
 from wire import ETH_P_ALL, SO_RCVBUFFORCE
@@ -364,3 +364,13 @@ class LibipsecSite(Site):
                                    "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
         self.set_up()
         self.start_charon(authority, None)
+
+
+@contextlib.contextmanager
+def moon_and_sun(switch, moon=Site, sun=Site):
+    """The two of most scenarios, each with a certificate, in a `with` that ends both, come what may."""
+    with contextlib.ExitStack() as stack:
+        authority = stack.enter_context(contextlib.closing(Authority()))
+        yield switch, *(
+            stack.enter_context(contextlib.closing(kind(switch, name, client, number, authority)))
+            for kind, name, client, number in ((moon, "moon", "alice", 1), (sun, "sun", "bob", 2)))

@@ -3,8 +3,7 @@
 
 import pytest
 
-from charon import Authority
-from ikenet import PSK, Eye, Flow, Site, Switch
+from ikenet import PSK, Eye, Flow, Site, Switch, moon_and_sun
 from netns import wait_for
 from pluto import Pluto
 
@@ -21,18 +20,13 @@ class PlutoSite(Site):
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
-    switch = Switch(netns("switch"))
-    moon = Site(switch, "moon", "alice", 1, authority)
-    sun = PlutoSite(switch, "sun", "bob", 2)
-    conf = moon.conf(sun, auth="psk", **PROPOSALS)["gw"]
-    conf["local"]["id"], conf["remote"]["id"] = "@moon", "@sun"
-    moon.charon.load(connections={"gw": conf}, secrets=PSK)
-    sun.pluto.add("net", sun.address, "sun", sun.net, moon.address, "moon", moon.net)
-    yield switch, moon, sun
-    sun.close()
-    moon.close()
-    authority.close()
+    with moon_and_sun(Switch(netns("switch")), sun=PlutoSite) as sites:
+        _, moon, sun = sites
+        conf = moon.conf(sun, auth="psk", **PROPOSALS)["gw"]
+        conf["local"]["id"], conf["remote"]["id"] = "@moon", "@sun"
+        moon.charon.load(connections={"gw": conf}, secrets=PSK)
+        sun.pluto.add("net", sun.address, "sun", sun.net, moon.address, "moon", moon.net)
+        yield sites
 
 
 @pytest.mark.parametrize("starts", ["charon", "pluto"])

@@ -9,10 +9,9 @@ import subprocess
 
 import pytest
 
-from charon import Authority
 from engine import TOOLS
 from gateway import FLUSH
-from ikenet import Client, Eye, Flow, Site, Switch, configure
+from ikenet import Client, Eye, Flow, Switch, configure, moon_and_sun
 from netns import wait_for
 
 ALICE, ALICE6 = "10.1.0.2", "2001:db8:1::2"
@@ -23,14 +22,8 @@ BOB, BOB6 = "10.2.0.2", "2001:db8:2::2"
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
-    switch = Switch(netns("switch"))
-    moon = Site(switch, "moon", "alice", 1, authority)
-    sun = Site(switch, "sun", "bob", 2, authority)
-    yield switch, moon, sun
-    sun.close()
-    moon.close()
-    authority.close()
+    with moon_and_sun(Switch(netns("switch"))) as sites:
+        yield sites
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import signal
 
 import pytest
 
-from charon import Authority
-from ikenet import Eye, Flow, Site, Switch, configure
+from ikenet import Eye, Flow, Switch, configure, moon_and_sun
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -18,14 +17,8 @@ TIMES = [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.lo
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
-    switch = Switch(netns("switch"))
-    moon = Site(switch, "moon", "alice", 1, authority)
-    sun = Site(switch, "sun", "bob", 2, authority)
-    yield switch, moon, sun
-    sun.close()
-    moon.close()
-    authority.close()
+    with moon_and_sun(Switch(netns("switch"))) as sites:
+        yield sites
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ a tunnel that stays.
 """
 
 import collections
+import contextlib
 
 import pytest
 
@@ -37,15 +38,9 @@ def nat(switch, netns):
 @pytest.fixture(scope="module")
 def site(authority):
     """Makes sites that go when the module's tests are done."""
-    made = []
-
-    def new(kind, *args, **options):
-        made.append(kind(*args, authority=authority, **options))
-        return made[-1]
-
-    yield new
-    for site in reversed(made):
-        site.close()
+    with contextlib.ExitStack() as stack:
+        yield lambda kind, *args, **options: stack.enter_context(contextlib.closing(
+            kind(*args, authority=authority, **options)))
 
 
 @pytest.fixture(scope="module")

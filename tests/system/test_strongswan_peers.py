@@ -6,8 +6,7 @@ kernel-libipsec. That one speaks ESP in UDP, tunnel mode and 32-bit sequence num
 
 import pytest
 
-from charon import Authority
-from ikenet import Eye, Flow, LibipsecSite, Site, Switch, configure
+from ikenet import Eye, Flow, LibipsecSite, Switch, configure, moon_and_sun
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -15,14 +14,8 @@ ALICE, BOB = "10.1.0.2", "10.2.0.2"
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
-    switch = Switch(netns("switch"))
-    moon = Site(switch, "moon", "alice", 1, authority)
-    sun = LibipsecSite(switch, "sun", "bob", 2, authority)
-    yield switch, moon, sun
-    sun.close()
-    moon.close()
-    authority.close()
+    with moon_and_sun(Switch(netns("switch")), sun=LibipsecSite) as sites:
+        yield sites
 
 
 @pytest.fixture(autouse=True)

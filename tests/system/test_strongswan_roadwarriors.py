@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """rw-eap: many roadwarriors with user names and passwords, virtual addresses from the gateway's pool."""
 
+import contextlib
+
 import pytest
 
 from charon import Authority
@@ -9,19 +11,17 @@ from netns import wait_for
 
 CLIENTS = 50
 BOB = "10.2.0.2"
+ONE_ADDRESS = {"dos_protection": "no"}  # all of them come from one
 
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
     switch = Switch(netns("switch"))
-    carol = Site(switch, "carol", None, 1, authority)
-    sun = Site(switch, "sun", "bob", 2, authority,  # all of them come from one address
-               settings={"dos_protection": "no"})
-    yield switch, carol, sun
-    sun.close()
-    carol.close()
-    authority.close()
+    with contextlib.closing(Authority()) as authority, \
+            contextlib.closing(Site(switch, "carol", None, 1, authority)) as carol, \
+            contextlib.closing(Site(switch, "sun", "bob", 2, authority,
+                                    settings=ONE_ADDRESS)) as sun:
+        yield switch, carol, sun
 
 
 def test_rw_eap(sites):

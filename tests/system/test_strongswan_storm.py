@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from charon import Authority
-from ikenet import Eye, Flow, Site, Switch
+from ikenet import Eye, Flow, Switch, moon_and_sun
 from netns import wait_for
 
 pytestmark = pytest.mark.slow_under_sanitizer
@@ -23,16 +22,11 @@ SNAPLEN = 80  # of each frame: more than the headers, less than any with ESP is 
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
-    switch = Switch(netns("switch"))
-    moon = Site(switch, "moon", "alice", 1, authority)
-    sun = Site(switch, "sun", "bob", 2, authority)
-    sun.netns.ip("route add 10.2.0.0/16 via 10.2.0.2")
-    sun.client.netns.batch([f"addr add 10.2.{k}.2/32 dev eth0" for k in range(1, CHILDREN)])
-    yield switch, moon, sun
-    sun.close()
-    moon.close()
-    authority.close()
+    with moon_and_sun(Switch(netns("switch"))) as sites:
+        _, moon, sun = sites
+        sun.netns.ip("route add 10.2.0.0/16 via 10.2.0.2")
+        sun.client.netns.batch([f"addr add 10.2.{k}.2/32 dev eth0" for k in range(1, CHILDREN)])
+        yield sites
 
 
 @pytest.fixture(autouse=True)

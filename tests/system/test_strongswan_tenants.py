@@ -6,9 +6,8 @@ own, which charon gives to its SAs and policies and the engine to a port and a r
 
 import pytest
 
-from charon import Authority
 from engine import port
-from ikenet import PSK, Client, Eye, Site, Switch
+from ikenet import PSK, Client, Eye, Site, Switch, moon_and_sun
 from netns import helper, wait_for
 
 TENANT, TABLE = 7, 100
@@ -44,20 +43,15 @@ class TenantSite(Site):
 
 @pytest.fixture(scope="module")
 def sites(netns):
-    authority = Authority()
-    switch = Switch(netns("switch"))
-    moon = TenantSite(switch, "moon", "alice", 1, authority)
-    sun = TenantSite(switch, "sun", "bob", 2, authority)
-    for me, other in ((moon, sun), (sun, moon)):
-        ts = {"local_ts": me.net, "remote_ts": other.net}
-        blue = me.conf(other, auth="psk", children={
-            "blue": {**ts, "if_id_in": TENANT, "if_id_out": TENANT}})["gw"]
-        blue["local"]["id"], blue["remote"]["id"] = f"{me.name}.blue", f"{other.name}.blue"
-        me.charon.load(connections={**me.conf(other), "blue": blue}, secrets=PSK)
-    yield switch, moon, sun
-    sun.close()
-    moon.close()
-    authority.close()
+    with moon_and_sun(Switch(netns("switch")), moon=TenantSite, sun=TenantSite) as sites:
+        _, moon, sun = sites
+        for me, other in ((moon, sun), (sun, moon)):
+            ts = {"local_ts": me.net, "remote_ts": other.net}
+            blue = me.conf(other, auth="psk", children={
+                "blue": {**ts, "if_id_in": TENANT, "if_id_out": TENANT}})["gw"]
+            blue["local"]["id"], blue["remote"]["id"] = f"{me.name}.blue", f"{other.name}.blue"
+            me.charon.load(connections={**me.conf(other), "blue": blue}, secrets=PSK)
+        yield sites
 
 
 def test_net2net_xfrmi(sites):
