@@ -143,9 +143,12 @@ class Charon:
 
     # Its life.
 
-    def start(self):
+    def write_settings(self):
         Path(self.path("strongswan.conf")).write_text(text_of({
             "charon-systemd": self.settings, "swanctl": {"load": "pem pkcs1 pkcs8 x509 openssl"}}))
+
+    def start(self):
+        self.write_settings()
         command = [DAEMON] if self.engine is None else [TOOLS / "sealane-xfrm", DAEMON]
         environment = {**os.environ, "STRONGSWAN_CONF": self.path("strongswan.conf")}
         if self.engine:

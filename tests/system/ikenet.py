@@ -273,7 +273,7 @@ class Site:
         self.net, self.net6 = f"10.{number}.0.0/16", f"2001:db8:{number}::/48"
         self.via = via
         self.settings = settings
-        self.netns = Netns(name)
+        self.netns = self.router = Netns(name)  # the router has the addresses and routes
         self.client = Client(client) if client else Client(name, self.netns)
         self.sides = ["wan", "lan"] if client else ["wan"]
         self.engine = self.charon = None
@@ -312,9 +312,9 @@ class Site:
         """Addresses, and routes to all the rest by `via` or by the other of moon and sun."""
         n, other = self.number, 2 if self.number == 1 else 1
         if "lan" in self.sides:
-            self.netns.batch(["link set lan up", f"addr add 10.{n}.0.1/24 dev lan",
-                              f"addr add 2001:db8:{n}::1/64 dev lan nodad"])
-        self.netns.batch([
+            self.router.batch(["link set lan up", f"addr add 10.{n}.0.1/24 dev lan",
+                               f"addr add 2001:db8:{n}::1/64 dev lan nodad"])
+        self.router.batch([
             "link set wan up", f"addr add {self.address}/24 dev wan",
             f"addr add {self.address6}/64 dev wan nodad",
             f"route add default via {self.via or f'192.0.2.{other}'}",

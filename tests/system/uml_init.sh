@@ -26,6 +26,7 @@ exec </dev/tty1 >/dev/tty1 2>&1
 stty raw -echo
 printf 'ready\0'
 while read -r script; do
+	[ "$script" ] || continue
 	sh "$script" </dev/null >/run/output 2>&1
 	status=$?
 	cat /run/output
