@@ -53,6 +53,12 @@ class LinuxGateway(Gateway):
              f"addr add {REMOTE[4]} dev lo", f"addr add {REMOTE[6]} dev lo nodad"]
             + self.routes("vec0", OURS, NEAR, REMOTE, self.wan.gateway_mac))
 
+    def forget_mtus(self):
+        """The host has learned no path MTU (which IPv6 keeps with the route)."""
+        self.peers.batch(["route flush cache"] + [
+            f"route {what} {FAR[6]} via 2001:db8:1::1 dev lan1 src {HOST[6]}"
+            for what in ("del", "add")])
+
     @staticmethod
     def routes(device, via, to, source, mac):
         """Commands of `ip`: the gateway as a neighbour, and what is reached by way of it."""

@@ -115,7 +115,7 @@ def refused(kernel, family, size):
 def test_both_agree_on_the_mtu_of_the_tunnel(kernel, inner, outer, suite):
     """What they name passes, and one byte more does not."""
     kernel.tunnel(outer, suite=suite)
-    kernel.peers.ip(f"-{inner} route flush cache")
+    kernel.forget_mtus()
     headers = {4: 28, 6: 48}[inner]
     mtu = refused(kernel, inner, 1500 - headers)
     said = kernel.guest.run(f"ping -n -c 1 -M do -s 1452 {HOST[inner]}", check=False)
@@ -128,7 +128,7 @@ def test_both_agree_on_the_mtu_of_the_tunnel(kernel, inner, outer, suite):
 @pytest.mark.parametrize("outer", [4, 6])
 def test_large_packets_in_fragments(kernel, outer):
     kernel.tunnel(outer)
-    kernel.peers.ip("-6 route flush cache")
+    kernel.forget_mtus()
     refused(kernel, 6, 1452)  # so that the host knows the tunnel's MTU, as the guest does
     with kernel.nothing_lost():
         kernel.ping(6, 1452, 3000, 9000, 60000, words="-M dont")
