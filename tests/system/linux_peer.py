@@ -31,10 +31,16 @@ class LinuxGateway(Gateway):
 
     def build(self, more, engine):
         super().build(more, engine)
+        self.unmute("wan")
         self.address_host()
         self.guest = Guest(self.peers, "wan1")
         self.address_guest()
         self.guest.run(f"python3 {SERVICES}")
+
+    def unmute(self, name):
+        """The gateway's own kernel speaks as well."""
+        self.gw.run("tc", "filter", "del", "dev", name, "egress")
+        self.gw.run(*shlex.split(NO_MULTICAST.format(name)))
 
     def address_host(self):
         self.peers.run("tc", "filter", "del", "dev", "lan1", "ingress")
@@ -85,10 +91,14 @@ class LinuxGateway(Gateway):
             f"ping -n -c 1 -W 10 -s {size} {words} {REMOTE[family]} || exit" for size in sizes))
         assert "wrong data" not in output
 
-    def echo(self, family, data):
-        """The host sends over TCP and the guest sends it all back: gives what came."""
-        with self.peers.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family]) as s:
+    def echo(self, family, data, netns=None, source=""):
+        """
+        The host (or whose namespace it is) sends over TCP and the guest sends it all back: gives what
+        came.
+        """
+        with (netns or self.peers).socket({4: socket.AF_INET, 6: socket.AF_INET6}[family]) as s:
             s.settimeout(60)
+            s.bind((source, 0))
             s.connect((REMOTE[family], ECHO_PORT))
             sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
             sender.start()

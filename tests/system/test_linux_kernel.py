@@ -125,6 +125,15 @@ def test_both_agree_on_the_mtu_of_the_tunnel(kernel, inner, outer, suite):
         assert refused(kernel, inner, mtu - headers + 1) == mtu
 
 
+@every_family
+def test_tcp_of_the_gateway_itself(kernel, inner, outer):
+    """Its kernel learns the tunnel's MTU from the engine."""
+    data = random.Random(2).randbytes(500_000)
+    kernel.tunnel(outer)
+    source = {4: "10.1.0.1", 6: "2001:db8:1::1"}[inner]
+    assert kernel.echo(inner, data, kernel.gw, source) == data
+
+
 @pytest.mark.parametrize("outer", [4, 6])
 def test_large_packets_in_fragments(kernel, outer):
     kernel.tunnel(outer)
