@@ -112,7 +112,7 @@ frame_esp(uint8_t *outer, const struct options *o, const struct sa *sa, uint32_t
 	rte_be32_t wire_seq = rte_cpu_to_be_32(seq);
 	uint16_t len = (uint16_t)(sa->outer_len + sa->iv_len + text + sa->icv_len);
 
-	memcpy(outer, sa->outer, sa->outer_len);
+	memcpy(outer, sa_outer(sa), sa->outer_len);
 	memcpy(esp + offsetof(struct esp_header, seq), &wire_seq, sizeof(wire_seq));
 	memset(iv, 0, sa->iv_len);
 	memcpy(iv, &seq, sizeof(seq));

@@ -41,8 +41,9 @@ encap(struct worker *w, struct rte_mbuf *m)
 	if (rte_pktmbuf_headroom(m) < front)
 		return false;
 	outer = packet_prepend(m, (uint16_t)front);
-	memcpy(outer, sa->outer, sa->outer_len);
-	outbound_outer(w, sa, outer, (uint16_t)rte_pktmbuf_pkt_len(m), inner, p->family);
+	memcpy(outer, sa_outer(sa), sa->outer_len);
+	outbound_outer(w, sa, sa_outer(sa), outer, (uint16_t)rte_pktmbuf_pkt_len(m), inner,
+		       p->family);
 	p->family = sa->family;
 	p->l4_off =
 		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);

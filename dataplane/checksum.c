@@ -11,6 +11,8 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
+#include "ip_parse.h"
+
 void
 checksum_ipv4(struct rte_ipv4_hdr *ip)
 {
@@ -69,6 +71,27 @@ checksum_field(const struct rte_mbuf *m)
 					       p->l4_off +
 						       offsetof(struct rte_udp_hdr, dgram_cksum));
 	return NULL;
+}
+
+void
+checksum_mend(struct rte_mbuf *m, const union ip_addr *original)
+{
+	const struct packet *p = packet(m);
+	unaligned_uint16_t *field = checksum_field(m);
+	union ip_addr now = ip_src(m);
+	const rte_be16_t *from = (const rte_be16_t *)original, *to = (const rte_be16_t *)&now;
+
+	if (field == NULL || (p->proto == IPPROTO_UDP && *field == 0))
+		return;
+	if (ip_addr_is_any(original)) {
+		*field = 0;
+		*field = checksum_l4(m);
+	} else {
+		for (unsigned int i = 0; i < sizeof(now) / sizeof(*to); i++)
+			*field = checksum_replace(*field, from[i], to[i]);
+	}
+	if (*field == 0 && p->proto == IPPROTO_UDP)
+		*field = 0xffff;
 }
 
 void

@@ -69,6 +69,13 @@ uint16_t checksum_pseudo(const struct rte_mbuf *m, uint32_t l4_len);
 rte_be16_t checksum_l4(const struct rte_mbuf *m);
 
 /*
+ * Mends the TCP or UDP checksum of a packet whose source a NAT changed while it was protected (RFC
+ * 3948 section 3.1.2): from the source that the sender had, or, where that is any, by summing up
+ * anew what integrity protected. A UDP checksum of zero stays.
+ */
+void checksum_mend(struct rte_mbuf *m, const union ip_addr *original);
+
+/*
  * Completes a TCP or UDP checksum that so far covers only the pseudo-header, as a sender with
  * checksum offload leaves it. `certain`: the port said so (PACKET_L4_PARTIAL); else it is done
  * only where the field equals the pseudo-header's sum.

@@ -14,6 +14,7 @@
 #include "esp.h"
 #include "frag.h"
 #include "ip_parse.h"
+#include "natt.h"
 #include "reassembly.h"
 #include "room.h"
 #include "walk.h"
@@ -26,8 +27,6 @@
 #define ETHERTYPE_QINQ RTE_BE16(RTE_ETHER_TYPE_QINQ)
 
 #define ND_HOP_LIMIT 255 /* proves that the sender is on the link */
-
-#define PORT_NAT_T RTE_BE16(4500)
 
 /*
  * 802.1Q: the sub-port of the tag, the port itself for a priority tag (id 0). The tag stands in the
@@ -140,13 +139,14 @@ is_link_nd(const struct rte_mbuf *m)
 
 /* ESP in UDP (RFC 3948 section 2.2): behind the header stands an SPI, which is not 0. */
 static bool
-is_udp_encap(const struct rte_mbuf *m, const struct packet *p)
+is_udp_encap(const struct worker *w, const struct rte_mbuf *m, const struct packet *p)
 {
 	uint32_t len = rte_pktmbuf_data_len(m) - p->l4_off, udp_len, spi;
 	const struct rte_udp_hdr *udp =
 		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
 
-	if (len < sizeof(*udp) + sizeof(spi) || udp->dst_port != PORT_NAT_T || p->fragment == 2)
+	if (len < sizeof(*udp) + sizeof(spi) || !natt_is_port(w->dp, udp->dst_port) ||
+	    p->fragment == 2)
 		return false;
 	udp_len = rte_be_to_cpu_16(udp->dgram_len);
 	if (udp_len < sizeof(*udp) + sizeof(spi) || (udp_len > len && p->fragment == 0))
@@ -156,11 +156,11 @@ is_udp_encap(const struct rte_mbuf *m, const struct packet *p)
 }
 
 static bool
-is_esp(const struct rte_mbuf *m, struct packet *p)
+is_esp(const struct worker *w, const struct rte_mbuf *m, struct packet *p)
 {
 	if (p->proto == IPPROTO_ESP)
 		return true;
-	if (p->proto != IPPROTO_UDP || !is_udp_encap(m, p))
+	if (p->proto != IPPROTO_UDP || !is_udp_encap(w, m, p))
 		return false;
 	p->flags |= PACKET_UDP_ENCAP;
 	p->spi_lead = UDP_HEADER;
@@ -193,7 +193,7 @@ from_host(struct worker *w, struct rte_mbuf *m, struct packet *p, bool link)
 static void
 received(struct worker *w, struct rte_mbuf *m, struct packet *p)
 {
-	if (is_esp(m, p))
+	if (is_esp(w, m, p))
 		burst_add(&w->inbound, m);
 	else if (is_ah(p))
 		burst_add(&w->inbound_ah, m);

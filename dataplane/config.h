@@ -66,9 +66,15 @@ struct config_neighbour {
 	char *address, *mac, *port;
 };
 
+enum config_nat_rebinding {                       /* what a peer's new address or port does */
+			    NAT_REBINDING_EVENT,  /* it is told to the IKE daemon */
+			    NAT_REBINDING_FOLLOW, /* and packets go there at once */
+};
+
 struct config_sad {
-	uint32_t max_sas;       /* default 16384 */
-	uint32_t replay_window; /* least window of an inbound SA, default 992 */
+	uint32_t max_sas;                        /* default 16384 */
+	uint32_t replay_window;                  /* least window of an inbound SA, default 992 */
+	enum config_nat_rebinding nat_rebinding; /* default event */
 };
 
 struct config_spd {

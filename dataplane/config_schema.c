@@ -65,6 +65,11 @@ static const cyaml_strval_t fragments_names[] = {
 	{"discard", FRAGMENTS_DISCARD},
 };
 
+static const cyaml_strval_t nat_rebinding_names[] = {
+	{"event", NAT_REBINDING_EVENT},
+	{"follow", NAT_REBINDING_FOLLOW},
+};
+
 /* What numbers may be, by their key (libcyaml 1.3 knows no ranges). */
 static const struct range {
 	const char *key;
@@ -176,6 +181,7 @@ static const cyaml_schema_value_t neighbour_schema = {
 static const cyaml_schema_field_t sad_fields[] = {
 	NUMBER(OPTIONAL, struct config_sad, max_sas),
 	NUMBER(OPTIONAL, struct config_sad, replay_window),
+	CHOICE(OPTIONAL, struct config_sad, nat_rebinding, nat_rebinding_names),
 	CYAML_FIELD_END,
 };
 

@@ -3,9 +3,11 @@
  * The two stages that run the crypto of a whole burst, all of it finished on return. Outbound,
  * esp_encap has prepared worker.ops one stage earlier.
  */
-#include <rte_ip.h>
+#include <netinet/in.h>
+
 #include <rte_udp.h>
 
+#include "checksum.h"
 #include "esp_op.h"
 #include "walk.h"
 #include "worker.h"
@@ -44,12 +46,15 @@ crypto_open_stage(struct worker *w, struct burst *b)
 
 /* Over IPv6 the checksum of encapsulating UDP may not be zero (RFC 8200 section 8.1). */
 static void
-udp6_checksum(struct rte_mbuf *m, const struct packet *p)
+udp6_checksum(struct rte_mbuf *m, struct packet *p)
 {
-	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
 	struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, p->l4_off);
 
-	udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
+	p->proto = IPPROTO_UDP;
+	udp->dgram_cksum = 0;
+	udp->dgram_cksum = checksum_l4(m);
+	if (udp->dgram_cksum == 0)
+		udp->dgram_cksum = 0xffff;
 }
 
 /* What is behind the crypto for packets of one SA. */
@@ -59,6 +64,8 @@ finish_sealed(struct worker *w, struct rte_mbuf *const *m, const struct crypto_o
 {
 	const struct sa *sa = packet(m[0])->sa;
 	bool udp6 = (sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6;
+	uint32_t fixed = (sa->carrier == IPPROTO_UDP ? UDP_HEADER : 0) +
+			 (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
 	uint32_t packets = 0, bytes = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -70,7 +77,7 @@ finish_sealed(struct worker *w, struct rte_mbuf *const *m, const struct crypto_o
 		}
 		packets++;
 		/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
-		bytes += rte_pktmbuf_pkt_len(m[i]) - sa->outer_len - esp_crypto_overhead(sa);
+		bytes += rte_pktmbuf_pkt_len(m[i]) - p->l4_off - fixed;
 		if (udp6)
 			udp6_checksum(m[i], p);
 		p->flags |= PACKET_SEALED;

@@ -11,6 +11,7 @@
 #include <rte_ring_elem.h>
 
 #include "host.h"
+#include "natt.h"
 #include "packet.h"
 #include "waiting.h"
 #include "worker.h"
@@ -203,8 +204,10 @@ dataplane_new(const struct config *config, struct crypto_ctx *crypto, enum crypt
 		goto err_reclaim;
 	if (start_acquires(dp, why))
 		goto err_databases;
-	if (ports_start(dp, why))
+	if (natt_start(dp, why))
 		goto err_acquires;
+	if (ports_start(dp, why))
+		goto err_natt;
 	if (host_start(dp, why))
 		goto err_ports;
 	if (waiting_start(dp, why))
@@ -219,6 +222,8 @@ err_host:
 	host_stop(dp);
 err_ports:
 	ports_stop(dp);
+err_natt:
+	natt_stop(dp);
 err_acquires:
 	rte_ring_free(dp->acquires);
 err_databases:
@@ -237,6 +242,7 @@ dataplane_free(struct dataplane *dp)
 	waiting_stop(dp);
 	host_stop(dp);
 	ports_stop(dp);
+	natt_stop(dp);
 	rte_ring_free(dp->acquires);
 	/* What was deferred is given back to the databases, so it goes first: no reader is left. */
 	reclaim_poll(dp->reclaim);

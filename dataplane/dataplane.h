@@ -24,6 +24,7 @@
 
 struct worker;
 struct host;
+struct natt;
 struct waiting;
 
 struct dataplane {
@@ -44,8 +45,10 @@ struct dataplane {
 	struct worker *workers[WORKERS_MAX];
 	unsigned int workers_count;
 
-	struct host *host;         /* the helper thread of the TAPs */
-	struct waiting *waiting;   /* packets without a neighbour, see waiting.h */
+	struct host *host;       /* the helper thread of the TAPs */
+	struct waiting *waiting; /* packets without a neighbour, see waiting.h */
+	struct natt *natt;       /* NAT traversal, natt.h */
+	_Atomic uint64_t natt_ports[(UINT16_MAX + 1) / 64]; /* a bit for each, see natt_is_port() */
 	struct rte_ring *acquires; /* struct acquire, from workers to the control thread */
 	_Atomic uint32_t ip_ids;   /* identifications given out to workers, see worker_ip_id() */
 	_Atomic bool stop;

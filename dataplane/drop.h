@@ -31,6 +31,8 @@
 	X(FRAG_TIMEOUT, "frag_timeout", "the other fragments did not come in time")                \
 	X(FRAG_EARLY, "frag_early", "later fragment whose first one no policy has seen")           \
 	X(FRAG_POLICY, "frag_policy", "fragment, and spd.fragments is discard")                    \
+	X(FRAGMENT_OUT, "fragment_out",                                                            \
+	  "fragment that only an SA for whole packets (not tunnel mode) protects")                 \
 	X(RUNT, "runt",                                                                            \
 	  "ESP shorter than header, IV, trailer and ICV, or AH of another length than its ICV's")  \
 	X(ALIGN, "align", "ciphertext not a multiple of the cipher's block")                       \

@@ -27,8 +27,8 @@ enum drop_reason inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t nex
 void inbound_join(struct worker *w, struct rte_mbuf *m);
 
 /*
- * Tunnel mode: completes the outer header, copied from the SA's template, of a packet of `len`
- * bytes whose inner header is at `inner`.
+ * Tunnel mode: completes the outer header, copied from the SA's template `made`, of a packet of
+ * `len` bytes whose inner header is at `inner`.
  */
-void outbound_outer(struct worker *w, const struct sa *sa, void *outer, uint16_t len,
-		    const void *inner, uint8_t inner_family);
+void outbound_outer(struct worker *w, const struct sa *sa, const uint8_t *made, void *outer,
+		    uint16_t len, const void *inner, uint8_t inner_family);

@@ -6,9 +6,10 @@
  */
 #include <netinet/in.h>
 
-#include "esp.h"
 #include "esp_ah.h"
+#include "esp_mode.h"
 #include "ip_parse.h"
+#include "natt.h"
 #include "reassembly.h"
 #include "room.h"
 #include "tos.h"
@@ -239,6 +240,19 @@ claim(const struct sa *sa, struct rte_mbuf *const *m, bool *claimed, unsigned in
 	replay_claim_run(sa->replay, seq, claimed, n);
 }
 
+/* The newest packet of an SA says where its peer is. */
+static void
+watch_peer(struct worker *w, struct rte_mbuf *const *m, const bool *claimed, unsigned int n)
+{
+	const struct rte_mbuf *newest = NULL;
+
+	for (unsigned int i = 0; i < n; i++)
+		if (claimed[i] && (newest == NULL || packet(m[i])->seq > packet(newest)->seq))
+			newest = m[i];
+	if (newest != NULL)
+		natt_seen(w, packet(newest)->sa, newest);
+}
+
 /*
  * The packets are authentic from here on: each claims its number, and is charged to its SA. Runs of
  * packets of one SA do it together.
@@ -255,6 +269,8 @@ replay_commit(struct worker *w, struct burst *b)
 
 		run = burst_run(b, i);
 		claim(sa, b->m + i, claimed, run);
+		if ((sa->flags & SA_ENCAP_UDP) != 0)
+			watch_peer(w, b->m + i, claimed, run);
 		for (unsigned int k = i; k < i + run; k++) {
 			struct rte_mbuf *m = b->m[k];
 
@@ -372,6 +388,20 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
+/* The same beside tunnel mode. */
+static enum drop_reason
+decap_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t len)
+{
+	struct packet *p = packet(m);
+	enum drop_reason reason = esp_mode_decap(m, next_header, len);
+
+	if (reason != DROP_COUNT)
+		return reason;
+	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
+	p->spi_lead = 0;
+	return enter_tenant(w->dp, p->sa, p) ? DROP_COUNT : DROP_TENANT;
+}
+
 /* What was in a reassembled packet longer than a buffer. */
 static void
 add_large(struct worker *w, struct rte_mbuf *m)
@@ -419,8 +449,11 @@ esp_decap(struct worker *w, struct burst *b)
 			packet_consume(w, m);
 			continue;
 		}
-		/* 3. The inner packet, at `route`. */
-		reason = inbound_inner(w, m, next_header, front, len - ESP_TRAILER - pad_len);
+		/* 3. What was protected, at `route`. */
+		reason = likely(sa->mode == SA_MODE_TUNNEL)
+				 ? inbound_inner(w, m, next_header, front,
+						 len - ESP_TRAILER - pad_len)
+				 : decap_mode(w, m, next_header, len - ESP_TRAILER - pad_len);
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);
 		else

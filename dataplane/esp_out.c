@@ -10,7 +10,8 @@
 
 #include "checksum.h"
 #include "esp_ah.h"
-#include "esp_op.h"
+#include "esp_mode.h"
+#include "esp_write.h"
 #include "room.h"
 #include "tfc.h"
 #include "tos.h"
@@ -69,19 +70,6 @@ seq_reserve(struct worker *w, struct burst *b)
 	b->n = kept;
 }
 
-/* Padding 1, 2, 3..., its length and the next header, behind `len` bytes (RFC 4303 section 2.4). */
-static void
-write_trailer(uint8_t *end, uint32_t pad_len, uint8_t next_header)
-{
-	static const uint8_t padding[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-
-	/* By words: what is too much lies where the ICV will, which is 8 bytes long or more. */
-	for (uint32_t i = 0; i < pad_len; i += sizeof(uint64_t))
-		memcpy(end + i, padding + i, sizeof(uint64_t));
-	end[pad_len] = (uint8_t)pad_len;
-	end[pad_len + 1] = next_header;
-}
-
 /* RFC 4301 section 5.1.2: DSCP and ECN (RFC 6040 section 4.1, normal mode) as the SA says. */
 static uint8_t
 outer_tos(const struct sa *sa, uint8_t inner)
@@ -100,17 +88,17 @@ outer_tos(const struct sa *sa, uint8_t inner)
  * back what was just written in smaller pieces would stall.
  */
 static rte_be16_t
-outer_checksum(const struct sa *sa, const struct rte_ipv4_hdr *ip)
+outer_checksum(const uint8_t *outer, const struct rte_ipv4_hdr *ip)
 {
 	uint32_t rest = (uint32_t)ip->total_length + ip->packet_id + ip->fragment_offset +
 			rte_cpu_to_be_16(ip->type_of_service);
 
-	return (rte_be16_t)~checksum_sum_ipv4(sa->outer, rest);
+	return (rte_be16_t)~checksum_sum_ipv4(outer, rest);
 }
 
 static void
-write_outer_v4(struct worker *w, const struct sa *sa, struct rte_ipv4_hdr *ip, uint16_t len,
-	       uint8_t tos, bool df)
+write_outer_v4(struct worker *w, const struct sa *sa, const uint8_t *made, struct rte_ipv4_hdr *ip,
+	       uint16_t len, uint8_t tos, bool df)
 {
 	ip->type_of_service = tos;
 	ip->total_length = rte_cpu_to_be_16(len);
@@ -122,7 +110,7 @@ write_outer_v4(struct worker *w, const struct sa *sa, struct rte_ipv4_hdr *ip, u
 	ip->packet_id =
 		df && sa->proto != IPPROTO_AH ? 0 : rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
 	ip->fragment_offset = df ? RTE_BE16(RTE_IPV4_HDR_DF_FLAG) : 0;
-	ip->hdr_checksum = outer_checksum(sa, ip);
+	ip->hdr_checksum = outer_checksum(made, ip);
 	if ((sa->flags & SA_ENCAP_UDP) != 0)
 		((struct rte_udp_hdr *)(ip + 1))->dgram_len = rte_cpu_to_be_16(len - sizeof(*ip));
 }
@@ -137,43 +125,29 @@ write_outer_v6(const struct sa *sa, struct rte_ipv6_hdr *ip, uint16_t len, uint8
 }
 
 void
-outbound_outer(struct worker *w, const struct sa *sa, void *outer, uint16_t len, const void *inner,
-	       uint8_t inner_family)
+outbound_outer(struct worker *w, const struct sa *sa, const uint8_t *made, void *outer,
+	       uint16_t len, const void *inner, uint8_t inner_family)
 {
 	uint8_t tos = outer_tos(sa, tos_get(inner, inner_family));
 
 	if (sa->family == FAMILY_V4)
-		write_outer_v4(w, sa, outer, len, tos, esp_outer_df(sa, inner, inner_family));
+		write_outer_v4(w, sa, made, outer, len, tos, esp_outer_df(sa, inner, inner_family));
 	else
 		write_outer_v6(sa, outer, len, tos);
 }
 
-/* `len` is 16, 8 or, for the NULL cipher, 0. */
-static void
-write_iv(uint8_t *at, uint32_t len, uint64_t count)
-{
-	rte_be64_t iv = rte_cpu_to_be_64(count);
-
-	if (len == 0)
-		return;
-	memcpy(at, &iv, sizeof(iv));
-	if (len > sizeof(iv))
-		memset(at + sizeof(iv), 0, sizeof(iv));
-}
-
-/* One packet. False where the mbuf has no room; it is unchanged then. */
+/* Tunnel mode. False where the mbuf has no room; it is unchanged then. */
 static bool
-encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
+tunnel_encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 {
 	struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
+	const uint8_t *made = sa_outer(sa);
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint32_t pad_len = esp_padding(len, sa->align);
 	uint32_t front = sa->outer_len + sa->iv_len;
 	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
 	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t tos = outer_tos(sa, tos_get(inner, p->family));
-	bool df = esp_outer_df(sa, inner, p->family);
 	struct esp_header *esp;
 	uint8_t *outer;
 
@@ -182,33 +156,40 @@ encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 
 	/* 1. Trailer behind the inner packet. */
 	packet_append(m, (uint16_t)back);
-	write_trailer(inner + len, pad_len, p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
+	esp_write_trailer(inner + len, pad_len,
+			  p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
 
 	/* 2. Outer and ESP header in front, from the SA's template. */
 	outer = packet_prepend(m, (uint16_t)front);
-	memcpy(outer, sa->outer, sa->outer_len);
+	memcpy(outer, made, sa->outer_len);
 	esp = (struct esp_header *)(outer + sa->outer_len - sizeof(*esp));
 	esp->seq = rte_cpu_to_be_32((uint32_t)p->seq);
 
 	/* 3. The IV: a counter; CBC encrypts it, and what is behind it must not vary. */
-	write_iv((uint8_t *)(esp + 1), sa->iv_len, sa->iv_base + p->seq);
+	esp_write_iv((uint8_t *)(esp + 1), sa->iv_len, sa->iv_base + p->seq);
 
 	/* 4. Lengths, TOS and checksum of the outer header. */
-	if (sa->family == FAMILY_V4)
-		write_outer_v4(w, sa, (struct rte_ipv4_hdr *)outer,
-			       (uint16_t)rte_pktmbuf_pkt_len(m), tos, df);
-	else
-		write_outer_v6(sa, (struct rte_ipv6_hdr *)outer, (uint16_t)rte_pktmbuf_pkt_len(m),
-			       tos);
+	outbound_outer(w, sa, made, outer, (uint16_t)rte_pktmbuf_pkt_len(m), inner, p->family);
 
 	/* 5. What the crypto stage is to do. */
 	esp_op_seal(op, sa, (uint8_t *)esp, len + pad_len + ESP_TRAILER, p->seq);
 	p->family = sa->family;
-	p->flow_hash = esp_flow_hash(sa);
 	p->l4_off =
 		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
-	p->vrf = w->dp->ifaces[p->out].vrf;
 	return true;
+}
+
+/* One packet. False where the mbuf has no room. */
+static inline bool
+encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
+{
+	struct packet *p = packet(m);
+
+	p->flow_hash = esp_flow_hash(p->sa);
+	p->vrf = w->dp->ifaces[p->out].vrf;
+	if (likely(p->sa->mode == SA_MODE_TUNNEL))
+		return tunnel_encap(w, m, op);
+	return esp_mode_encap(m, op);
 }
 
 void

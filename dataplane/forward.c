@@ -11,11 +11,11 @@
 #include "checksum.h"
 #include "icmp.h"
 #include "ip_parse.h"
+#include "natt.h"
 #include "path_mtu.h"
 #include "walk.h"
 #include "worker.h"
 
-#define PORT_NAT_T      RTE_BE16(4500)
 #define NAT_T_KEEPALIVE 0xff /* RFC 3948 section 2.3 */
 
 /* Multicast that only the link's hosts listen to needs no route: ours listens too. */
@@ -82,17 +82,19 @@ route(struct worker *w, struct burst *b)
 }
 
 /*
- * UDP to the encapsulation port that is not ESP: IKE behind its marker, keepalives, and what is
+ * UDP to a port of encapsulation that is not ESP: IKE behind its marker, keepalives, and what is
  * neither. ESP in UDP without an SA never gets here.
  */
 static enum drop_reason
-check_nat_t(const struct rte_mbuf *m, const struct packet *p, bool *keepalive)
+check_nat_t(const struct worker *w, const struct rte_mbuf *m, const struct packet *p,
+	    bool *keepalive)
 {
 	uint32_t len = rte_pktmbuf_data_len(m) - p->l4_off, udp_len;
 	const struct rte_udp_hdr *udp =
 		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
 
-	if (p->proto != IPPROTO_UDP || p->fragment != 0 || len < 4 || udp->dst_port != PORT_NAT_T)
+	if (p->proto != IPPROTO_UDP || p->fragment != 0 || len < 4 ||
+	    !natt_is_port(w->dp, udp->dst_port))
 		return DROP_COUNT;
 	if (len < sizeof(*udp))
 		return DROP_UDP_LEN;
@@ -110,7 +112,7 @@ static void
 to_host(struct worker *w, struct rte_mbuf *m, const struct packet *p)
 {
 	bool keepalive = false;
-	enum drop_reason reason = check_nat_t(m, p, &keepalive);
+	enum drop_reason reason = check_nat_t(w, m, p, &keepalive);
 
 	/* A peer is not on the link, whatever hop limit it writes (RFC 4861 section 7.1). */
 	if ((p->flags & PACKET_DECRYPTED) != 0 && ip_is_nd(m))

@@ -283,8 +283,8 @@ fragment_sealed(struct worker *w, struct rte_mbuf *m, uint32_t mtu,
 
 	if (packet(m)->family == FAMILY_V6)
 		return finish(w, m, cut_ipv6(w, m, mtu, out));
-	/* One with DF may have none of its own yet. */
-	if (ip->next_proto_id != IPPROTO_AH)
+	/* One with DF may have none of its own yet; in transport mode it is the sender's. */
+	if (ip->packet_id == 0 && ip->next_proto_id != IPPROTO_AH)
 		ip->packet_id = rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
 	return finish(w, m, cut_ipv4(w, m, mtu, out));
 }

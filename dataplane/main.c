@@ -30,6 +30,7 @@
 #include "host.h"
 #include "ikeglue/server.h"
 #include "log.h"
+#include "natt.h"
 #include "privileges.h"
 #include "rtnl.h"
 #include "show.h"
@@ -363,6 +364,7 @@ tick(struct daemon *d)
 		sad_tick(d->dp->sad, milliseconds(CLOCK_REALTIME));
 		spd_tick(d->dp->spd, (uint64_t)time(NULL));
 		ctl_tick(d->ctl, now);
+		natt_tick(d->dp, (uint64_t)time(NULL));
 		follow_carrier(d);
 		ecn_log_tick(&d->ecn_log, d->dp, now);
 	}
@@ -397,6 +399,7 @@ run(struct daemon *d)
 			dispatch(d, events[i].data.fd);
 		waiting_poll(d->dp, d->rtnl);
 		take_acquires(d);
+		natt_poll(d->dp);
 		reclaim_poll(d->dp->reclaim);
 		tick(d);
 		timeout = waiting_stats(d->dp).waiting > 0 ? TURN_WAITING_MS : TURN_IDLE_MS;

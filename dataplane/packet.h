@@ -28,6 +28,7 @@ enum resume {
 	RESUME_SPD_LOOKUP,        /* clear, on its way out of an unprotected interface */
 	RESUME_ADJACENCY,         /* next hop to be found (again) */
 	RESUME_TX,                /* a finished frame for `out` */
+	RESUME_MADE,              /* likewise, made by the control thread */
 	RESUME_DROP_NO_NEIGHBOUR, /* waited in vain for `next_hop` on `out`: to be dropped so */
 };
 

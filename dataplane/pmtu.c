@@ -4,7 +4,7 @@
  * has been sealed is cut, before or after that, or answered with the MTU of the tunnel.
  */
 #include "pmtu.h"
-#include "esp.h"
+#include "esp_mode.h"
 #include "fragment.h"
 #include "icmp.h"
 #include "walk.h"
@@ -40,7 +40,10 @@ add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)
 	burst_add(fit, m);
 }
 
-/* The room that the SA of the packet before has, of outer packets and of inner ones. */
+/*
+ * The room that the SA of the packet before has, of outer packets and of inner ones; beside tunnel
+ * mode the latter depends on each packet's headers.
+ */
 struct fit {
 	const struct sa *sa;
 	uint32_t outer_mtu, inner_mtu;
@@ -56,13 +59,16 @@ fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 		fit->outer_mtu = outer_mtu(w, p->sa, p->out);
 		fit->inner_mtu = esp_inner_mtu(p->sa, fit->outer_mtu);
 	}
+	if (unlikely(p->sa->mode != SA_MODE_TUNNEL))
+		fit->inner_mtu = esp_mode_mtu(m, fit->outer_mtu);
 	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;
 }
 
 /*
  * Whether the packet is sealed as it is and the outer one cut. IPv6 must get through up to 1280
- * bytes, however small the tunnel's own MTU (RFC 2473 section 7.1); apart from that it is a choice,
- * where the outer DF bit allows it.
+ * bytes, however small the tunnel's own MTU (RFC 2473 section 7.1). The other modes are for whole
+ * packets (RFC 4303 section 3.3.4), as long as IP has a length for what comes of them. Apart from
+ * that it is a choice, where the outer DF bit allows it.
  */
 static bool
 cut_after(const struct worker *w, const struct rte_mbuf *m)
@@ -73,6 +79,9 @@ cut_after(const struct worker *w, const struct rte_mbuf *m)
 		return false;
 	if (p->family == FAMILY_V6 && rte_pktmbuf_pkt_len(m) <= IPV6_MTU_MIN)
 		return true;
+	if (p->sa->mode != SA_MODE_TUNNEL)
+		return p->family == FAMILY_V4 && fragment_allowed(m) &&
+		       rte_pktmbuf_pkt_len(m) <= esp_mode_mtu(m, UINT16_MAX);
 	return w->dp->config->tunnels.fragment == FRAGMENT_AFTER &&
 	       !esp_outer_df(p->sa, rte_pktmbuf_mtod(m, const void *), p->family);
 }

@@ -11,20 +11,20 @@
 #include "icmp.h"
 #include "icmp_quote.h"
 #include "ip_parse.h"
+#include "natt.h"
 #include "path_mtu.h"
 #include "rate_limit.h"
 #include "walk.h"
 #include "worker.h"
 
-#define PORT_IKE     RTE_BE16(500)
-#define PORT_IKE_NAT RTE_BE16(4500)
+#define PORT_IKE RTE_BE16(500)
 
 /* IKE of the host needs no policy of ours (RFC 4301 section 5.2): it always passes. */
 static bool
-is_ike(const struct flow *flow, rte_be16_t port)
+is_ike(const struct worker *w, const struct flow *flow, rte_be16_t port)
 {
 	return flow->proto == IPPROTO_UDP && (!flow->ports_opaque || flow->ports_of_first) &&
-	       (port == PORT_IKE || port == PORT_IKE_NAT);
+	       (port == PORT_IKE || natt_is_port(w->dp, port));
 }
 
 /* One store a second keeps the line shared between workers. */
@@ -79,7 +79,7 @@ clear_allowed(struct worker *w, const struct packet *p, const struct spd_query *
 {
 	struct policy *policy = q->policy;
 
-	if ((p->flags & PACKET_LOCAL) != 0 && is_ike(&q->flow, q->flow.dport))
+	if ((p->flags & PACKET_LOCAL) != 0 && is_ike(w, &q->flow, q->flow.dport))
 		return true;
 	if (policy == NULL)
 		return w->dp->config->spd.no_match == NO_MATCH_BYPASS;
@@ -248,6 +248,20 @@ carries(const struct policy *policy, const struct sa *sa, const struct flow *flo
 	       (!sa->narrow || selector_match(&sa->control->params.sel, flow));
 }
 
+/*
+ * Transport mode protects packets between the SA's own addresses: for others of its policy there is
+ * no SA yet. It and BEET mode protect whole packets only.
+ */
+static enum drop_reason
+mode_refuses(const struct sa *sa, const struct packet *p, const struct flow *flow)
+{
+	if (sa->mode == SA_MODE_TRANSPORT &&
+	    (flow->family != sa->family || !ip_addr_equal(&flow->src, &sa->src) ||
+	     !ip_addr_equal(&flow->dst, &sa->dst)))
+		return DROP_NO_SA_OUT;
+	return p->fragment != 0 ? DROP_FRAGMENT_OUT : DROP_COUNT;
+}
+
 /* Finds the SA that the policy wants; without one nothing leaves. */
 static enum verdict
 protect(struct worker *w, struct packet *p, struct policy *policy, const struct flow *flow,
@@ -255,11 +269,15 @@ protect(struct worker *w, struct packet *p, struct policy *policy, const struct 
 {
 	struct sa *sa = valid_sa(policy);
 
-	if (sa == NULL) {
-		acquire(w, policy, flow);
+	*reason = DROP_COUNT;
+	if (sa == NULL)
 		*reason = DROP_NO_SA_OUT;
+	else if (unlikely(sa->mode != SA_MODE_TUNNEL))
+		*reason = mode_refuses(sa, p, flow);
+	if (*reason == DROP_NO_SA_OUT)
+		acquire(w, policy, flow);
+	if (*reason != DROP_COUNT)
 		return VERDICT_DROP;
-	}
 	if (!carries(policy, sa, flow)) {
 		*reason = DROP_SELECTOR;
 		return VERDICT_DROP;
@@ -286,7 +304,7 @@ protect_error(const struct worker *w, struct rte_mbuf *m)
 	if (policy == NULL || policy->params.action != SPD_PROTECT)
 		return false;
 	sa = valid_sa(policy);
-	if (sa == NULL || !carries(policy, sa, &flow))
+	if (sa == NULL || sa->mode != SA_MODE_TUNNEL || !carries(policy, sa, &flow))
 		return false;
 	p->sa = sa;
 	return true;
@@ -296,7 +314,7 @@ protect_error(const struct worker *w, struct rte_mbuf *m)
 static bool
 is_own_ike(const struct worker *w, const struct packet *p, const struct flow *flow)
 {
-	return (p->flags & PACKET_FROM_HOST) != 0 && is_ike(flow, flow->sport) &&
+	return (p->flags & PACKET_FROM_HOST) != 0 && is_ike(w, flow, flow->sport) &&
 	       fib_lookup(w->dp->fib, p->vrf, p->family, &flow->src, 0)->type == NEXTHOP_LOCAL;
 }
 

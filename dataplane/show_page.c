@@ -105,7 +105,7 @@ iface_name(const struct dataplane *dp, uint16_t iface)
 static const char *
 mode_name(uint8_t mode)
 {
-	return mode == SA_MODE_TUNNEL ? "tunnel" : "transport";
+	return mode == SA_MODE_TUNNEL ? "tunnel" : mode == SA_MODE_BEET ? "beet" : "transport";
 }
 
 /* ---- the balance of packets (worker.h) ---- */

@@ -132,6 +132,7 @@ walk_resume(struct worker *w, struct burst *b)
 			burst_add(&w->outbound, m);
 			break;
 		case RESUME_ADJACENCY:
+		case RESUME_MADE:
 			burst_add(&w->leaving, m);
 			break;
 		case RESUME_TX:

@@ -48,6 +48,8 @@ count_inbox(struct worker *w, const struct burst *b)
 		if (p->resume == RESUME_CLASSIFY && (p->flags & PACKET_FROM_HOST) != 0) {
 			w->count.received++;
 			w->count.iface[p->in].from_host++;
+		} else if (p->resume == RESUME_MADE) {
+			w->count.made++;
 		} else {
 			w->count.resumed++;
 		}

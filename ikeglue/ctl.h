@@ -124,4 +124,6 @@ void event_ae(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control 
 void event_migrate(struct ctl *ctl, const struct xfrm_head *cause,
 		   const struct xfrm_migration *migration);
 void event_policy_expire(void *ctx, const struct policy *policy, bool hard);
-void event_expire(void *ctx, struct sa_control *c, bool hard); /* of a struct sad_observer */
+/* Of a struct sad_observer. */
+void event_mapped(void *ctx, struct sa_control *c, const union ip_addr *src, rte_be16_t sport);
+void event_expire(void *ctx, struct sa_control *c, bool hard);

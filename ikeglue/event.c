@@ -220,6 +220,17 @@ ctl_tick(struct ctl *ctl, uint64_t now)
 }
 
 void
+event_mapped(void *ctx, struct sa_control *c, const union ip_addr *src, rte_be16_t sport)
+{
+	const struct xfrm_head head = {.type = XFRM_MSG_MAPPING};
+	struct xfrm_buf buf = {.len = 0};
+	struct ctl *ctl = ctx;
+
+	if (xfrm_encode_mapping(&buf, &head, &c->params, src, sport))
+		publish(ctl, XFRMNLGRP_MAPPING, &buf);
+}
+
+void
 ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flow)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_ACQUIRE};

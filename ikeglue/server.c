@@ -206,7 +206,8 @@ ctl_open(const struct ctl_config *config, struct reason *why)
 	}
 	if (listen_open(ctl, config->path, why) < 0)
 		goto err_close;
-	ctl->observer = (struct sad_observer){.ctx = ctl, .expire = event_expire};
+	ctl->observer =
+		(struct sad_observer){.ctx = ctl, .mapped = event_mapped, .expire = event_expire};
 	sad_observe(ctl->sad, &ctl->observer);
 	ctl->expiry = (struct spd_observer){.ctx = ctl, .expire = event_policy_expire};
 	spd_observe(ctl->spd, &ctl->expiry);

@@ -33,11 +33,12 @@ xfrm_decode_mode(uint8_t mode, const char *of, struct reason *why)
 	static const char *const names[] = {"transport",  "tunnel", "ro",
 					    "in_trigger", "beet",   "iptfs"};
 
-	if (mode == SA_MODE_TUNNEL)
+	if (mode == SA_MODE_TUNNEL || mode == SA_MODE_TRANSPORT || mode == SA_MODE_BEET)
 		return 0;
 	if (mode >= sizeof(names) / sizeof(names[0]))
 		return reason_set(why, EINVAL, "bad mode of the %s: %u", of, mode);
-	return reason_set(why, EOPNOTSUPP, "mode %s of the %s is not supported, only tunnel",
+	return reason_set(why, EOPNOTSUPP,
+			  "mode %s of the %s is not supported, only tunnel, transport and beet",
 			  names[mode], of);
 }
 
@@ -292,7 +293,8 @@ struct message {
 	 ATTR(XFRMA_SET_MARK) | ATTR(XFRMA_SET_MARK_MASK) | ATTR(XFRMA_IF_ID) |                    \
 	 ATTR(XFRMA_TFCPAD) | ATTR(XFRMA_REPLAY_VAL) | ATTR(XFRMA_REPLAY_ESN_VAL) |                \
 	 ATTR(XFRMA_SA_EXTRA_FLAGS) | ATTR(XFRMA_LTIME_VAL) | ATTR(XFRMA_LASTUSED) |               \
-	 ATTR(XFRMA_SA_DIR) | ATTR(XFRMA_MTIMER_THRESH) | ATTR(XFRMA_SA_PCPU))
+	 ATTR(XFRMA_SA_DIR) | ATTR(XFRMA_MTIMER_THRESH) | ATTR(XFRMA_COADDR) |                     \
+	 ATTR(XFRMA_NAT_KEEPALIVE_INTERVAL) | ATTR(XFRMA_SA_PCPU))
 #define SA_ID_ATTRS  (ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_SRCADDR))
 #define POLICY_ATTRS (ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_POLICY_TYPE))
 

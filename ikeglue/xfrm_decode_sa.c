@@ -76,7 +76,22 @@ decode_flags(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs
 	return 0;
 }
 
-#define ESPINUDP_PORT 4500 /* RFC 3948 */
+/* What goes with UDP encapsulation alone, as in the kernel. */
+static int
+decode_nat(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
+{
+	bool encap = (p->flags & SA_ENCAP_UDP) != 0;
+
+	if (xfrm_attr_get(attrs, XFRMA_MTIMER_THRESH, &p->mapping_seconds) && !encap)
+		return reason_set(why, EINVAL, "XFRMA_MTIMER_THRESH without XFRMA_ENCAP");
+	if (!xfrm_attr_get(attrs, XFRMA_NAT_KEEPALIVE_INTERVAL, &p->nat_keepalive))
+		return 0;
+	if (!encap)
+		return reason_set(why, EINVAL, "XFRMA_NAT_KEEPALIVE_INTERVAL without XFRMA_ENCAP");
+	if ((p->flags & SA_IN_ONLY) != 0)
+		return reason_set(why, EINVAL, "XFRMA_NAT_KEEPALIVE_INTERVAL is for outbound SAs");
+	return 0;
+}
 
 static int
 decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
@@ -92,16 +107,14 @@ decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason 
 				  "encapsulation type %u is not supported, only "
 				  "espinudp (%u)",
 				  x.encap_type, XFRM_UDP_ENCAP_ESPINUDP);
-	/* Received ESP in UDP is known by port 4500, and so is what peers send. */
-	if (x.encap_sport != RTE_BE16(ESPINUDP_PORT) && x.encap_dport != RTE_BE16(ESPINUDP_PORT))
-		return reason_set(why, EOPNOTSUPP,
-				  "UDP encapsulation from port %u to %u is not supported: one of "
-				  "them has to be %u",
-				  rte_be_to_cpu_16(x.encap_sport), rte_be_to_cpu_16(x.encap_dport),
-				  ESPINUDP_PORT);
+	if (x.encap_sport == 0 || x.encap_dport == 0)
+		return reason_set(why, EINVAL,
+				  "UDP encapsulation from port %u to %u: expected 1 or more",
+				  rte_be_to_cpu_16(x.encap_sport), rte_be_to_cpu_16(x.encap_dport));
 	p->encap_type = x.encap_type;
 	p->encap_sport = x.encap_sport;
 	p->encap_dport = x.encap_dport;
+	p->encap_oa = xfrm_decode_address(&x.encap_oa, p->id.family);
 	p->flags |= SA_ENCAP_UDP;
 	return 0;
 }
@@ -236,6 +249,7 @@ int
 xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
 	       struct sa_params *p, struct reason *why)
 {
+	xfrm_address_t coaddr;
 	uint8_t family;
 	int rc;
 
@@ -254,6 +268,11 @@ xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *att
 	rc = decode_encap(attrs, p, why);
 	if (rc < 0)
 		return rc;
+	rc = decode_nat(attrs, p, why);
+	if (rc < 0)
+		return rc;
+	if (xfrm_attr_get(attrs, XFRMA_COADDR, &coaddr))
+		p->coaddr = xfrm_decode_address(&coaddr, p->id.family);
 	rc = decode_extras(attrs, p, why);
 	if (rc < 0)
 		return rc;

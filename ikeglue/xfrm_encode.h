@@ -71,6 +71,8 @@ bool xfrm_encode_sa_deleted(struct xfrm_buf *buf, const struct xfrm_head *head,
 			    const struct xfrm_sa *sa);
 bool xfrm_encode_ae(struct xfrm_buf *buf, const struct xfrm_head *head, const struct xfrm_sa *sa,
 		    uint32_t ae_flags);
+bool xfrm_encode_mapping(struct xfrm_buf *buf, const struct xfrm_head *head,
+			 const struct sa_params *p, const union ip_addr *src, rte_be16_t sport);
 bool xfrm_encode_flush_sa(struct xfrm_buf *buf, const struct xfrm_head *head, uint8_t proto);
 
 bool xfrm_encode_policy(struct xfrm_buf *buf, const struct xfrm_head *head,

@@ -150,17 +150,39 @@ put_direction(struct xfrm_buf *buf, const struct sa_params *p)
 		xfrm_attr_put(buf, XFRMA_SA_DIR, &dir, sizeof(dir));
 }
 
+/* UDP encapsulation, and what goes with it. */
+static void
+put_nat(struct xfrm_buf *buf, const struct sa_params *p)
+{
+	struct xfrm_encap_tmpl encap = {
+		.encap_type = p->encap_type,
+		.encap_sport = p->encap_sport,
+		.encap_dport = p->encap_dport,
+	};
+	xfrm_address_t coaddr;
+
+	if (!ip_addr_is_any(&p->coaddr)) {
+		xfrm_write_address(&coaddr, &p->coaddr);
+		xfrm_attr_put(buf, XFRMA_COADDR, &coaddr, sizeof(coaddr));
+	}
+	if (!p->encap_type)
+		return;
+	xfrm_write_address(&encap.encap_oa, &p->encap_oa);
+	xfrm_attr_put(buf, XFRMA_ENCAP, &encap, sizeof(encap));
+	if (p->mapping_seconds)
+		xfrm_attr_put(buf, XFRMA_MTIMER_THRESH, &p->mapping_seconds,
+			      sizeof(p->mapping_seconds));
+	if (p->nat_keepalive)
+		xfrm_attr_put(buf, XFRMA_NAT_KEEPALIVE_INTERVAL, &p->nat_keepalive,
+			      sizeof(p->nat_keepalive));
+}
+
 /* All attributes of a NEWSA. */
 static void
 put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 {
 	const struct sa_params *p = sa->params;
 	const uint32_t whole_mark = UINT32_MAX;
-	const struct xfrm_encap_tmpl encap = {
-		.encap_type = p->encap_type,
-		.encap_sport = p->encap_sport,
-		.encap_dport = p->encap_dport,
-	};
 
 	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
@@ -181,8 +203,7 @@ put_attributes(struct xfrm_buf *buf, const struct xfrm_sa *sa)
 	put_algorithms(buf, sa);
 	if (p->tfcpad)
 		xfrm_attr_put(buf, XFRMA_TFCPAD, &p->tfcpad, sizeof(p->tfcpad));
-	if (p->encap_type)
-		xfrm_attr_put(buf, XFRMA_ENCAP, &encap, sizeof(encap));
+	put_nat(buf, p);
 	put_replay(buf, sa);
 }
 
@@ -260,6 +281,23 @@ xfrm_encode_ae(struct xfrm_buf *buf, const struct xfrm_head *head, const struct 
 	xfrm_attr_put(buf, XFRMA_LTIME_VAL, &cur, sizeof(cur));
 	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
+	return xfrm_end(buf);
+}
+
+bool
+xfrm_encode_mapping(struct xfrm_buf *buf, const struct xfrm_head *head, const struct sa_params *p,
+		    const union ip_addr *src, rte_be16_t sport)
+{
+	struct xfrm_user_mapping x = {
+		.id = write_sa_id(&p->id),
+		.reqid = p->reqid,
+		.old_sport = p->encap_sport,
+		.new_sport = sport,
+	};
+
+	xfrm_write_address(&x.old_saddr, &p->src);
+	xfrm_write_address(&x.new_saddr, src);
+	xfrm_begin(buf, head, &x, sizeof(x));
 	return xfrm_end(buf);
 }
 

@@ -24,6 +24,7 @@
 
 #define SA_MODE_TRANSPORT 0 /* the numbers of the kernel's XFRM_MODE_* */
 #define SA_MODE_TUNNEL    1
+#define SA_MODE_BEET      4 /* inner addresses are the selector's */
 
 /* sa.flags */
 #define SA_ESN             (1u << 0) /* 64-bit sequence numbers */
@@ -62,8 +63,9 @@ struct sa {
 	uint8_t suite;         /* number in crypto_suites[] */
 	uint8_t mode;          /* SA_MODE_* */
 	uint8_t family;        /* of the outer header */
-	uint8_t outer_len;     /* bytes of outer[] in use: IP, UDP if any, ESP or AH header */
+	uint8_t outer_len;     /* bytes of the outer header: IP, UDP if any, ESP or AH header */
 	uint16_t flags;        /* SA_* */
+	uint16_t tfcpad;       /* inner packets are made so long (RFC 4303 section 2.7), 0: not */
 	uint32_t reqid;
 	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
 
@@ -77,11 +79,15 @@ struct sa {
 	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
 	_Atomic uint16_t path_mtu;      /* learnt, of outer packets; 0 none: sa_path_mtu() */
-	uint16_t tfcpad; /* inner packets are made so long (RFC 4303 section 2.7), 0: not */
+	/*
+	 * The outer header: own_outer, or one that took its place when the peer moved. A worker
+	 * loads the pointer once for a packet, so it never sees half of a change.
+	 */
+	_Atomic(const uint8_t *) outer;
 
 	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
 	/* In transport mode only UDP, if any, and ESP or AH; the IP header is the packet's own. */
-	alignas(64) uint8_t outer[SA_OUTER_MAX];
+	alignas(64) uint8_t own_outer[SA_OUTER_MAX];
 	uint64_t seq_limit; /* the last number that may be sent: 2^32 - 1, or far up with ESN */
 
 	/* Line 3: outbound packets write here. */
@@ -89,6 +95,7 @@ struct sa {
 	_Atomic uint32_t owner;           /* worker that numbers and orders outbound packets */
 	_Atomic uint32_t state;           /* enum sa_state */
 	_Atomic uint64_t path_mtu_until;  /* TSC at which it is forgotten */
+	_Atomic uint64_t peer;            /* inbound in UDP: sa_peer() of where packets come from */
 };
 
 enum sa_state {
@@ -98,7 +105,7 @@ enum sa_state {
 };
 
 static_assert(offsetof(struct sa, src) == 64, "line 1");
-static_assert(offsetof(struct sa, outer) == 128, "line 2");
+static_assert(offsetof(struct sa, own_outer) == 128, "line 2");
 static_assert(offsetof(struct sa, seq) == 192, "line 3");
 static_assert(sizeof(struct sa) == 256, "whole lines");
 
@@ -128,6 +135,21 @@ sa_path_mtu_learn(struct sa *sa, uint16_t mtu, uint64_t tsc, uint64_t age)
 	atomic_store_explicit(&sa->path_mtu_until, tsc + age, memory_order_relaxed);
 	atomic_store_explicit(&sa->path_mtu, mtu, memory_order_release);
 	return true;
+}
+
+/* Any thread: the outer header, good for this packet. */
+static inline const uint8_t *
+sa_outer(const struct sa *sa)
+{
+	/* Acquire: pairs with the release of another one (sa_fill.c). */
+	return atomic_load_explicit(&sa->outer, memory_order_acquire);
+}
+
+/* Address and port of a peer in one word: other ones have another word. */
+static inline uint64_t
+sa_peer(const union ip_addr *addr, rte_be16_t port)
+{
+	return chash_mix(chash_mix(addr->u64[0], addr->u64[1]), port);
 }
 
 /*

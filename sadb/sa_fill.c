@@ -76,9 +76,9 @@ static void
 write_outer(struct sa *sa, const struct sa_params *p)
 {
 	bool udp = (sa->flags & SA_ENCAP_UDP) != 0;
-	uint8_t *at = sa->outer;
+	uint8_t *at = sa->own_outer;
 
-	if (sa->mode == SA_MODE_TUNNEL)
+	if (sa->mode != SA_MODE_TRANSPORT)
 		at = write_ip(at, sa, sa->carrier);
 	if (udp) {
 		struct udphdr header = {.source = p->encap_sport, .dest = p->encap_dport};
@@ -87,22 +87,41 @@ write_outer(struct sa *sa, const struct sa_params *p)
 		at += sizeof(header);
 	}
 	at = sa->proto == IPPROTO_AH ? write_ah(at, sa) : write_esp(at, sa);
-	sa->outer_len = (uint8_t)(at - sa->outer);
+	sa->outer_len = (uint8_t)(at - sa->own_outer);
+	atomic_init(&sa->outer, sa->own_outer);
 }
 
-/* New ports under the feet of workers: both in one aligned store, so never one old and one new. */
-void
-sa_encap_ports(struct sa *sa, const struct sa_params *p)
+static void
+free_outer(void *ctx, void *outer)
 {
-	uint8_t *at = sa->outer + sa->outer_len - sizeof(struct esp_front) - sizeof(struct udphdr);
-	struct {
-		rte_be16_t source, dest;
-	} ports = {p->encap_sport, p->encap_dport};
-	uint32_t both;
+	free(outer);
+}
 
-	memcpy(&both, &ports, sizeof(both));
-	/* Relaxed: a packet with the old ports is as good as one sent a moment ago. */
-	__atomic_store_n((uint32_t *)(void *)at, both, __ATOMIC_RELAXED);
+/*
+ * Workers have the old header until they load the pointer again, so another takes its place and it
+ * is freed after a grace period. The addresses are left alone in transport mode.
+ */
+int
+sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_be16_t sport,
+		 rte_be16_t dport)
+{
+	const struct udphdr udp = {.source = sport, .dest = dport};
+	const uint8_t *old = atomic_load_explicit(&sa->outer, memory_order_relaxed);
+	uint8_t *outer = aligned_alloc(64, 64);
+
+	if (!outer)
+		return -ENOMEM;
+	memcpy(outer, old, SA_OUTER_MAX);
+	memcpy(outer + sa->outer_len - sizeof(struct esp_front) - sizeof(udp), &udp, sizeof(udp));
+	if (sa->mode != SA_MODE_TRANSPORT && sa->family == FAMILY_V4)
+		memcpy(outer + offsetof(struct iphdr, daddr), dst, 4);
+	else if (sa->mode != SA_MODE_TRANSPORT)
+		memcpy(outer + offsetof(struct ip6_hdr, ip6_dst), dst, 16);
+	/* Release: who loads the pointer sees the whole header. */
+	atomic_store_explicit(&sa->outer, outer, memory_order_release);
+	if (old != sa->own_outer)
+		reclaim_defer(sad->config.reclaim, free_outer, NULL, (void *)(uintptr_t)old);
+	return 0;
 }
 
 /* Whether the SA's own selector excludes anything of its family. */
@@ -174,6 +193,7 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	atomic_init(&sa->seq, state->out_seq);
 	atomic_init(&sa->path_mtu, 0);
 	atomic_init(&sa->state, SA_VALID);
+	atomic_init(&sa->peer, sa_peer(&p->src, p->encap_sport));
 }
 
 /*
@@ -225,6 +245,8 @@ sa_clear(struct sad *sad, struct slot *slot)
 		free(slot->own_window);
 		slot->own_window = NULL;
 	}
+	if (sa->outer != sa->own_outer)
+		free((void *)(uintptr_t)sa->outer);
 	crypto_zeroize((uint8_t *)sa + sad->stride - sad->key_room, sad->key_room);
 	crypto_zeroize(&sa->salt, sizeof(sa->salt));
 	slot->control.sa = NULL;

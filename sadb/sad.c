@@ -318,7 +318,7 @@ sad_find(struct sad *sad, const struct sa_id *id)
 
 /* ---- the SA of an outbound policy's template ---- */
 
-static uint64_t
+uint64_t
 outbound_hash(const struct sad *sad, enum sad_index kind, const union ip_addr *dst, uint32_t reqid,
 	      uint32_t if_id)
 {
@@ -469,6 +469,24 @@ check_ah(const struct sa_params *p, struct reason *why)
 	return 0;
 }
 
+/* The inner addresses of BEET mode are those of the selector, so it names one of each. */
+static int
+check_mode(const struct sa_params *p, struct reason *why)
+{
+	const struct selector *sel = &p->sel;
+	uint8_t bits = sel->family == FAMILY_V4 ? 32 : 128;
+
+	if (p->mode == SA_MODE_TRANSPORT || p->mode == SA_MODE_TUNNEL)
+		return 0;
+	if (p->mode != SA_MODE_BEET)
+		return reason_set(why, EINVAL, "mode %u: expected transport, tunnel or BEET",
+				  p->mode);
+	if (sel->family == 0 || sel->src_len != bits || sel->dst_len != bits)
+		return reason_set(why, EINVAL,
+				  "BEET mode needs a selector of one address to one address");
+	return 0;
+}
+
 static int
 check_params(const struct sad *sad, const struct sa_params *p, struct reason *why)
 {
@@ -483,8 +501,8 @@ check_params(const struct sad *sad, const struct sa_params *p, struct reason *wh
 	if (p->id.family != FAMILY_V4 && p->id.family != FAMILY_V6)
 		return reason_set(why, EINVAL, "address family %u: expected IPv4 or IPv6",
 				  p->id.family);
-	if (p->mode != SA_MODE_TRANSPORT && p->mode != SA_MODE_TUNNEL)
-		return reason_set(why, EINVAL, "mode %u: expected transport or tunnel", p->mode);
+	if (check_mode(p, why) != 0)
+		return -EINVAL;
 	if ((p->flags & both) == both)
 		return reason_set(why, EINVAL, "an SA for inbound only and for outbound only");
 	if (p->suite >= crypto_suites_count || crypto_key_size(sad->config.crypto, p->suite) == 0)
@@ -565,9 +583,11 @@ check_update(const struct sa_params *old, const struct sa_params *new, struct re
 		return reason_set(why, EINVAL,
 				  "the selector of a live SA does not change: add it again");
 	if (old->mode != new->mode || old->encap_type != new->encap_type ||
-	    !ip_addr_equal(&old->src, &new->src))
+	    !ip_addr_equal(&old->src, &new->src) ||
+	    !ip_addr_equal(&old->encap_oa, &new->encap_oa) ||
+	    !ip_addr_equal(&old->coaddr, &new->coaddr))
 		return reason_set(why, EINVAL,
-				  "mode, source and encapsulation of a live SA do not change");
+				  "mode, addresses and encapsulation of a live SA do not change");
 	if (old->flags != new->flags || old->xfrm_flags != new->xfrm_flags ||
 	    old->xfrm_extra_flags != new->xfrm_extra_flags || old->reqid != new->reqid ||
 	    old->if_id != new->if_id || old->id.mark != new->id.mark ||
@@ -598,14 +618,20 @@ sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 	err = check_update(old, p, why);
 	if (err != 0)
 		return err;
+	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0 &&
+	    sa_outer_replace(sad, slot->control.sa, &p->id.dst, p->encap_sport, p->encap_dport))
+		return reason_set(why, ENOMEM, "no memory for an outer header");
 	old->limits = p->limits;
 	old->seq = p->seq;
+	old->nat_keepalive = p->nat_keepalive;
+	old->mapping_seconds = p->mapping_seconds;
 	slot->control.soft_sent = false;
 	usage_watch(sad, slot);
 	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0) {
 		old->encap_sport = p->encap_sport;
 		old->encap_dport = p->encap_dport;
-		sa_encap_ports(slot->control.sa, old);
+		sad_forget_peer(&slot->control);
+		tell_changed(sad, slot, true);
 	}
 	return 0;
 }

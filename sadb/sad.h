@@ -75,6 +75,9 @@ struct sa_params {
 	uint8_t key[SAD_KEY_MAX], auth_key[SAD_KEY_MAX]; /* without salt; lengths are the suite's */
 	uint16_t encap_type;                             /* UDP_ENCAP_ESPINUDP or 0 */
 	rte_be16_t encap_sport, encap_dport;
+	union ip_addr encap_oa, coaddr; /* the peer's address behind its NAT, any if not known */
+	uint32_t nat_keepalive;         /* seconds of silence before a keepalive, 0 none is sent */
+	uint32_t mapping_seconds;       /* before a mapping is told again, 0 never */
 	/* Where counting starts: copied replay state of a re-added SA. */
 	uint64_t out_seq;            /* last number used */
 	uint64_t in_seq;             /* highest number received */
@@ -91,7 +94,7 @@ struct sa_usage {                /* counted by workers, authenticated packets on
 	uint64_t replay_drops, auth_drops; /* of this SA */
 };
 
-/* The control thread's part of an SA. Never touched by workers except `sel`. */
+/* The control thread's part of an SA. Workers touch constant parameters alone. */
 struct sa_control {
 	struct sa_params params; /* raw keys included: this allocation is locked and not dumped */
 	struct sa *sa;           /* NULL while larval */
@@ -101,6 +104,7 @@ struct sa_control {
 	uint64_t noticed;      /* the control socket's: numbers when it last told of them */
 	bool soft_sent;        /* the soft EXPIRE went out */
 	enum sa_state state;
+	void *natt; /* what dataplane/natt.c keeps of it */
 };
 
 /*
@@ -109,8 +113,14 @@ struct sa_control {
  */
 struct sad_observer {
 	void *ctx;
-	/* The SA became valid, or has just been unlinked and its grace period not yet begun. */
+	/* The SA became valid, or its ports changed; or (!added) it has just been unlinked and its
+	 * grace period not yet begun. */
 	void (*changed)(void *ctx, struct sa_control *c, bool added);
+	/*
+	 * A packet of a UDP-encapsulated SA came, authentic, from another address or port than
+	 * those before. `encap_sport` and `src` of the SA are still what they were.
+	 */
+	void (*mapped)(void *ctx, struct sa_control *c, const union ip_addr *src, rte_be16_t sport);
 	/* A lifetime ran out; after a hard one the SA is deleted. */
 	void (*expire)(void *ctx, struct sa_control *c, bool hard);
 	struct sad_observer *next; /* the SAD's */
@@ -194,6 +204,26 @@ void sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t ma
 struct sa_control *sad_next(struct sad *sad, uint32_t *cursor);
 uint32_t sad_count(const struct sad *sad);
 uint32_t sad_max(const struct sad *sad);
+
+/* ---- peers behind NAT that move (RFC 3948), sad_peer.c ---- */
+
+/* The SA in a place of the arena, if it still has that SPI; or NULL. */
+struct sa_control *sad_at(struct sad *sad, uint32_t index, rte_be32_t spi);
+
+/* Tells the observers of a new mapping of an inbound SA. */
+void sad_mapped(struct sad *sad, struct sa_control *c, const union ip_addr *src, rte_be16_t sport);
+
+/* The next packet from elsewhere than the SA says is news again. */
+void sad_forget_peer(struct sa_control *c);
+
+/*
+ * Lets the outbound SAs that answer this inbound one (same reqid, tenant, mark, and its addresses
+ * and ports reversed) send to another address and port at once; in transport mode, where packets
+ * have addresses of their own, to another port alone. What GETSA gives stays as it was. Returns how
+ * many moved.
+ */
+unsigned int sad_follow(struct sad *sad, const struct sa_control *c, const union ip_addr *addr,
+			rte_be16_t port);
 
 /* Sums the workers' counters of an SA. */
 struct sa_usage sad_usage(const struct sad *sad, const struct sa_control *c);

@@ -108,6 +108,9 @@ void slot_retire(struct sad *sad, struct slot *slot);
 uint64_t index_hash(const struct sad *sad, enum sad_index kind);
 uint64_t id_hash(const struct sad *sad, const struct sa_id *id);
 
+uint64_t outbound_hash(const struct sad *sad, enum sad_index kind, const union ip_addr *dst,
+		       uint32_t reqid, uint32_t if_id);
+
 /* ---- sad_spi.c: the index that workers look in ---- */
 void spi_publish(struct sad *sad, struct sa *sa);
 void spi_unpublish(struct sad *sad, struct sa *sa);
@@ -132,7 +135,9 @@ void key_retire(struct sad *sad, struct slot *slot); /* closes counter and windo
 int sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
 	    const struct key_state *state, struct reason *why);
 void sa_clear(struct sad *sad, struct slot *slot); /* the reverse: overwrites what is secret */
-void sa_encap_ports(struct sa *sa, const struct sa_params *p);
+/* Another outer header for the SA of UDP encapsulation: -ENOMEM. */
+int sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_be16_t sport,
+		     rte_be16_t dport);
 
 /* ---- sad_usage.c ---- */
 void usage_reset(struct sad *sad, uint32_t place);

@@ -98,12 +98,13 @@ check_template(const struct spd_template *t, struct reason *why)
 		return reason_set(why, EINVAL,
 				  "template protocol %u: only ESP (%u) and AH (%u) are served",
 				  t->proto, IPPROTO_ESP, IPPROTO_AH);
-	if (t->mode != SA_MODE_TRANSPORT && t->mode != SA_MODE_TUNNEL)
+	if (t->mode != SA_MODE_TRANSPORT && t->mode != SA_MODE_TUNNEL && t->mode != SA_MODE_BEET)
 		return reason_set(why, EINVAL,
-				  "template mode %u: only transport and tunnel are served",
+				  "template mode %u: only transport, tunnel and BEET are served",
 				  t->mode);
-	if (t->mode == SA_MODE_TUNNEL && t->family != FAMILY_V4 && t->family != FAMILY_V6)
-		return reason_set(why, EINVAL, "a tunnel template needs its endpoints' family");
+	if (t->mode != SA_MODE_TRANSPORT && t->family != FAMILY_V4 && t->family != FAMILY_V6)
+		return reason_set(why, EINVAL,
+				  "a template of tunnel or BEET mode needs its endpoints' family");
 	return 0;
 }
 

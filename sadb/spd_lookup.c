@@ -158,7 +158,7 @@ spd_allows(const struct policy *policy, const struct sa *sa)
 		return false;
 	if ((t->reqid != 0 && t->reqid != sa->reqid) || (t->spi != 0 && t->spi != sa->spi))
 		return false;
-	if (t->mode != SA_MODE_TUNNEL)
+	if (t->mode == SA_MODE_TRANSPORT)
 		return true;
 	return t->family == sa->family &&
 	       (ip_addr_is_any(&t->src) || ip_addr_equal(&t->src, &sa->src)) &&

@@ -11,6 +11,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 ETH_P_ALL = 3
 SOL_PACKET = 263
 PACKET_AUXDATA = 8
+PACKET_QDISC_BYPASS = 20
 PACKET_IGNORE_OUTGOING = 23
 SO_RCVBUFFORCE = 33
 TP_STATUS_VLAN_VALID = 1 << 4
@@ -90,6 +91,17 @@ class Wire:
             self.seen.append(Ether(data))
         seen, self.seen = self.seen, []
         return seen
+
+
+class HostWire(Wire):
+    """
+    A host interface of the engine, from the kernel's side: what it sends goes past the filter that
+    mutes the kernel there. `next_hop` is the MAC address that the kernel would have resolved.
+    """
+
+    def __init__(self, netns, ifname, next_hop):
+        super().__init__(netns, ifname, next_hop)
+        self.socket.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
 
 
 def payload_is(data):

@@ -15,6 +15,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "dataplane/natt.h"
 #include "dataplane/waiting.h"
 #include "frame.h"
 
@@ -104,6 +105,7 @@ make_tables(struct engine *e, unsigned int workers)
 	dp->acquires =
 		rte_ring_create_elem("acquires", sizeof(struct acquire), 64, SOCKET_ID_ANY, 0);
 	assert_int_equal(waiting_start(dp, &why), 0);
+	assert_int_equal(natt_start(dp, &why), 0);
 }
 
 static union ip_addr
@@ -242,6 +244,7 @@ engine_stop(struct engine *e)
 		rte_ring_free(e->to_port[i]);
 		rte_ring_free(e->from_port[i]);
 	}
+	natt_stop(dp);
 	rte_ring_free(dp->acquires);
 	neigh_free(dp->neighs);
 	fib_free(dp->fib);

@@ -138,12 +138,10 @@ unsupported_attributes_are_named(void **state)
 		{XFRMA_OFFLOAD_DEV, "XFRMA_OFFLOAD_DEV"},
 		{XFRMA_SEC_CTX, "XFRMA_SEC_CTX"},
 		{XFRMA_ALG_COMP, "XFRMA_ALG_COMP"},
-		{XFRMA_COADDR, "XFRMA_COADDR"},
 		{XFRMA_REPLAY_THRESH, "XFRMA_REPLAY_THRESH"},
 		{XFRMA_MIGRATE, "XFRMA_MIGRATE"},
 		{XFRMA_TMPL, "XFRMA_TMPL"},
 		{XFRMA_IPTFS_PKT_SIZE, "XFRMA_IPTFS_PKT_SIZE"},
-		{XFRMA_NAT_KEEPALIVE_INTERVAL, "XFRMA_NAT_KEEPALIVE_INTERVAL"},
 		{77, "attribute 77 is unknown"},
 		{0x3fff, "attribute 16383 is unknown"},
 	};
@@ -260,8 +258,8 @@ S8_sa_fields_are_judged(void **state)
 		FIELD(id.proto, IPPROTO_COMP, EPROTONOSUPPORT, "protocol 108 is not supported"),
 		FIELD(family, 0, EINVAL, "bad family of the SA: 0"),
 		FIELD(family, AF_UNIX, EINVAL, "bad family of the SA: 1"),
-		FIELD(mode, XFRM_MODE_TRANSPORT, EOPNOTSUPP, "mode transport of the SA"),
-		FIELD(mode, XFRM_MODE_BEET, EOPNOTSUPP, "mode beet of the SA"),
+		FIELD(mode, XFRM_MODE_ROUTEOPTIMIZATION, EOPNOTSUPP, "mode ro of the SA"),
+		FIELD(mode, XFRM_MODE_IN_TRIGGER, EOPNOTSUPP, "mode in_trigger of the SA"),
 		FIELD(mode, 99, EINVAL, "bad mode of the SA: 99"),
 		FIELD(sel.prefixlen_s, 200, EINVAL, "bad prefix length"),
 		FIELD(sel.prefixlen_d, 129, EINVAL, "bad prefix length"),
@@ -477,9 +475,9 @@ policies_are_judged(void **state)
 	assert_refused(&buf, EOPNOTSUPP, "templates of more than one step are not supported: 2");
 	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]) + 4);
 	assert_refused(&buf, EINVAL, "bad length of XFRMA_TMPL");
-	tmpl[0].mode = XFRM_MODE_TRANSPORT;
+	tmpl[0].mode = XFRM_MODE_ROUTEOPTIMIZATION;
 	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]));
-	assert_refused(&buf, EOPNOTSUPP, "mode transport of the template");
+	assert_refused(&buf, EOPNOTSUPP, "mode ro of the template");
 	tmpl[0].id.proto = IPPROTO_COMP;
 	new_policy(&buf, &good, tmpl, sizeof(tmpl[0]));
 	assert_refused(&buf, EPROTONOSUPPORT, "template's protocol 108");
@@ -528,20 +526,31 @@ only_time_ends_policies(void **state)
 }
 
 static void
-udp_encapsulation_needs_its_port(void **state)
+udp_encapsulation_needs_ports(void **state)
 {
 	struct xfrm_encap_tmpl encap = {.encap_type = XFRM_UDP_ENCAP_ESPINUDP,
-					.encap_sport = RTE_BE16(4501),
 					.encap_dport = RTE_BE16(1024)};
 	struct xfrm_request req;
 	struct xfrm_buf buf;
 	struct reason why;
 
 	new_sa_with(&buf, XFRMA_ENCAP, &encap, sizeof(encap));
-	assert_refused(&buf, EOPNOTSUPP, "from port 4501 to 1024 is not supported");
-	encap.encap_sport = RTE_BE16(4500);
+	assert_refused(&buf, EINVAL, "from port 0 to 1024");
+	encap.encap_sport = RTE_BE16(4501);
 	new_sa_with(&buf, XFRMA_ENCAP, &encap, sizeof(encap));
 	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+}
+
+static void
+what_goes_with_udp_encapsulation_is_refused_without(void **state)
+{
+	const uint32_t seconds = 20;
+	struct xfrm_buf buf;
+
+	new_sa_with(&buf, XFRMA_NAT_KEEPALIVE_INTERVAL, &seconds, sizeof(seconds));
+	assert_refused(&buf, EINVAL, "XFRMA_NAT_KEEPALIVE_INTERVAL without XFRMA_ENCAP");
+	new_sa_with(&buf, XFRMA_MTIMER_THRESH, &seconds, sizeof(seconds));
+	assert_refused(&buf, EINVAL, "XFRMA_MTIMER_THRESH without XFRMA_ENCAP");
 }
 
 int
@@ -563,7 +572,8 @@ main(void)
 		cmocka_unit_test(C2_S7_spi_ranges_are_judged),
 		cmocka_unit_test(policies_are_judged),
 		cmocka_unit_test(only_time_ends_policies),
-		cmocka_unit_test(udp_encapsulation_needs_its_port),
+		cmocka_unit_test(udp_encapsulation_needs_ports),
+		cmocka_unit_test(what_goes_with_udp_encapsulation_is_refused_without),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,10 +33,10 @@ class State(engine.EngineTest):
         selector = "sel src 10.1.0.0/16 dst 10.2.0.0/24 proto udp dport 53"
         self.ip("xfrm state add %s0x1000 mode tunnel reqid 9 replay-window 32 flag decap-dscp "
                 "nopmtudisc if_id 0x9 "
-                "encap espinudp 4500 4501 0.0.0.0 %s %s" % (ID, GCM128, selector))
+                "encap espinudp 4600 4501 10.9.8.7 %s %s" % (ID, GCM128, selector))
         shown = self.get(0x1000)
         for part in ("replay-window 32 flag decap-dscp nopmtudisc", "if_id 0x9", selector,
-                     "encap type espinudp sport 4500 dport 4501", GCM128):
+                     "encap type espinudp sport 4600 dport 4501 addr 10.9.8.7", GCM128):
             self.assertIn(part, shown)
 
     def test_esn_and_large_windows(self):
@@ -141,6 +141,16 @@ class State(engine.EngineTest):
         self.assertEqual((status, output), (0, ""))
         self.assertEqual(self.ip("xfrm state").count("proto esp"), 2000)
 
+    def test_modes_come_back(self):
+        selector = "sel src 10.0.0.1/32 dst 10.0.0.2/32"
+        for spi, mode in ((0x1000, "transport"), (0x1001, "beet"), (0x1002, "tunnel")):
+            self.ip("xfrm state add %s%#x mode %s aead rfc4106(gcm(aes)) %s%04x 128 %s"
+                    % (ID, spi, mode, KEY[:2 + 36], spi, selector))
+            shown = flat(self.ip("xfrm state get %s%#x" % (ID, spi)))
+            self.assertIn("mode " + mode, shown)
+        self.assertIn("one address to one address",
+                      self.refused("xfrm state add %s0x1003 mode beet %s" % (ID, GCM128)))
+
     def test_refusals_say_why(self):
         self.add(0x1000)
         for what, error in (
@@ -153,8 +163,6 @@ class State(engine.EngineTest):
         ):
             said = self.refused("xfrm state add %s0x1001 mode tunnel %s" % (ID, what))
             self.assertIn(error, said)
-        self.assertIn("mode transport of the SA is not supported",
-                      self.refused("xfrm state add %s0x1001 mode transport %s" % (ID, GCM128)))
         self.assertIn("XFRMA_ALG_COMP is not supported",
                       self.refused("xfrm state add %s proto comp spi 0x1001 mode tunnel "
                                    "comp deflate" % ENDS))
@@ -218,8 +226,8 @@ class Policy(engine.EngineTest):
         self.assertIn("templates of more than one step are not supported: 2 steps",
                       self.refused("xfrm policy add %sin %s %s"
                                    % (self.SELECTOR, self.TEMPLATE, self.TEMPLATE)))
-        self.assertIn("mode transport of the template",
-                      self.refused("xfrm policy add %sin tmpl proto esp mode transport"
+        self.assertIn("mode ro of the template",
+                      self.refused("xfrm policy add %sin tmpl proto esp mode ro"
                                    % self.SELECTOR))
 
 

@@ -45,6 +45,10 @@ sample_sa(unsigned int seed)
 		p.encap_sport = rte_cpu_to_be_16(4500);
 		p.encap_dport = rte_cpu_to_be_16(4501);
 		p.flags |= SA_ENCAP_UDP;
+		p.mapping_seconds = seed;
+		p.nat_keepalive = seed & 16 ? 0 : 20;
+		memset(&p.encap_oa, 0x11 + seed % 7, p.id.family == FAMILY_V6 ? 16 : 4);
+		memset(&p.coaddr, seed % 9, p.id.family == FAMILY_V6 ? 16 : 4);
 	}
 	if (seed & 8) {
 		p.xfrm_flags |= XFRM_STATE_ESN;

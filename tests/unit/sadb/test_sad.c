@@ -670,7 +670,7 @@ on_expire(void *ctx, struct sa_control *c, bool hard)
 static void
 observe(struct env *e, struct events *ev)
 {
-	*ev = (struct events){.observer = {ev, on_changed, on_expire, NULL}};
+	*ev = (struct events){.observer = {.ctx = ev, .changed = on_changed, .expire = on_expire}};
 	sad_observe(e->sad, &ev->observer);
 }
 

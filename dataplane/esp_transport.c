@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ESP in transport mode (RFC 4303 sections 3.1.1, 3.3.1.1 and 3.4): the packet keeps its IP header,
+ * and ESP protects what follows it. What of an IPv6 packet routers read on the way stays in front
+ * of ESP: hop-by-hop options, routing headers, and destination options before one of these.
+ * Destination options for the last destination alone go inside.
+ */
+#include <netinet/in.h>
+
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "checksum.h"
+#include "esp_mode.h"
+#include "esp_write.h"
+#include "ip_parse.h"
+#include "room.h"
+#include "sadb/sad.h"
+
+/* Bytes of the extension header of that kind. */
+static uint32_t
+extension_len(uint8_t kind, const uint8_t *h)
+{
+	return kind == IPPROTO_FRAGMENT ? 8 : (h[1] + 1) * 8u;
+}
+
+/* An atomic fragment (RFC 6946) is a whole packet; its header is where a fragment's would be. */
+static bool
+read_on_the_way(uint8_t kind)
+{
+	return kind == IPPROTO_HOPOPTS || kind == IPPROTO_ROUTING || kind == IPPROTO_FRAGMENT;
+}
+
+static struct esp_front
+front_v6(const uint8_t *ip, uint32_t l4_off)
+{
+	struct esp_front front = {sizeof(struct rte_ipv6_hdr),
+				  offsetof(struct rte_ipv6_hdr, proto)};
+	uint32_t off = front.len, at = front.next_at;
+
+	while (off < l4_off) {
+		uint8_t kind = ip[at];
+
+		at = off;
+		off += extension_len(kind, ip + at);
+		if (read_on_the_way(kind))
+			front = (struct esp_front){(uint16_t)off, (uint16_t)at};
+	}
+	return front;
+}
+
+struct esp_front
+esp_transport_front(const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+
+	if (p->family == FAMILY_V6)
+		return front_v6(rte_pktmbuf_mtod(m, const uint8_t *), p->l4_off);
+	return (struct esp_front){p->l4_off, offsetof(struct rte_ipv4_hdr, next_proto_id)};
+}
+
+/* The header in front of a payload that became another: its protocol, lengths and checksum. */
+static void
+mend_header(struct rte_mbuf *m, uint32_t next_at, uint8_t next)
+{
+	uint32_t len = rte_pktmbuf_pkt_len(m);
+	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *);
+
+	header[next_at] = next;
+	if (packet(m)->family == FAMILY_V4) {
+		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)header;
+
+		ip->total_length = rte_cpu_to_be_16((uint16_t)len);
+		checksum_ipv4(ip);
+	} else {
+		struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)header;
+
+		ip->payload_len = rte_cpu_to_be_16((uint16_t)(len - sizeof(*ip)));
+	}
+}
+
+/* UDP, if any, and ESP, from the SA's template, where they go. Returns where the IV goes. */
+static uint8_t *
+write_esp(uint8_t *at, const struct sa *sa, uint64_t seq, uint32_t len)
+{
+	struct esp_header *esp;
+
+	memcpy(at, sa_outer(sa), sa->outer_len);
+	if ((sa->flags & SA_ENCAP_UDP) != 0)
+		((struct rte_udp_hdr *)at)->dgram_len = rte_cpu_to_be_16((uint16_t)len);
+	esp = (struct esp_header *)(at + sa->outer_len - sizeof(*esp));
+	esp->seq = rte_cpu_to_be_32((uint32_t)seq);
+	return (uint8_t *)(esp + 1);
+}
+
+bool
+esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	struct esp_front front = esp_transport_front(m);
+	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *iv;
+	uint32_t len = rte_pktmbuf_pkt_len(m), payload = len - front.len;
+	uint32_t pad_len = esp_padding(payload, sa->align);
+	uint32_t added = sa->outer_len + sa->iv_len;
+	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
+
+	if (rte_pktmbuf_headroom(m) < added || rte_pktmbuf_tailroom(m) < back)
+		return false;
+
+	/* 1. Trailer behind the payload, with what stood behind the header. */
+	packet_append(m, (uint16_t)back);
+	esp_write_trailer(header + len, pad_len, header[front.next_at]);
+
+	/* 2. The header moves forward; ESP, its number and its IV come behind it. */
+	packet_prepend(m, (uint16_t)added);
+	memmove(header - added, header, front.len);
+	iv = write_esp(header - added + front.len, sa, p->seq, rte_pktmbuf_pkt_len(m) - front.len);
+	esp_write_iv(iv, sa->iv_len, sa->iv_base + p->seq);
+
+	/* 3. The header says so. */
+	mend_header(m, front.next_at, sa->carrier);
+
+	/* 4. What the crypto stage is to do. */
+	esp_op_seal(op, sa, iv - sizeof(struct esp_header), payload + pad_len + ESP_TRAILER,
+		    p->seq);
+	p->proto = sa->carrier;
+	p->l4_off = front.len;
+	return true;
+}
+
+/* Where the number of what is behind the headers of a parsed packet stands. */
+static uint32_t
+last_next_at(const uint8_t *ip, const struct packet *p)
+{
+	uint32_t off = sizeof(struct rte_ipv6_hdr), at = offsetof(struct rte_ipv6_hdr, proto);
+
+	if (p->family == FAMILY_V4)
+		return offsetof(struct rte_ipv4_hdr, next_proto_id);
+	while (off < p->l4_off) {
+		uint8_t kind = ip[at];
+
+		at = off;
+		off += extension_len(kind, ip + at);
+	}
+	return at;
+}
+
+/* Of extension headers only destination options have a place behind ESP, and only in IPv6. */
+static bool
+next_header_fits(uint8_t family, uint8_t next_header)
+{
+	if (next_header == IPPROTO_DSTOPTS)
+		return family == FAMILY_V6;
+	return !read_on_the_way(next_header);
+}
+
+/* The NAT on the way could not (RFC 3948 section 3.1.2). */
+static void
+mend_checksum(struct rte_mbuf *m, const struct sa_params *p)
+{
+	checksum_mend(m, ip_addr_is_any(&p->encap_oa) ? &p->coaddr : &p->encap_oa);
+}
+
+enum drop_reason
+esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len)
+{
+	struct packet *p = packet(m);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	uint32_t removed = p->spi_lead + sizeof(struct esp_header) + p->sa->iv_len;
+	uint32_t next_at = last_next_at(ip, p);
+	enum drop_reason reason;
+
+	if (!next_header_fits(p->family, next_header))
+		return DROP_NEXT_HEADER;
+	memmove(ip + removed, ip, p->l4_off);
+	p->l2_len = 0;
+	packet_adj(m, (uint16_t)removed);
+	packet_cut(m, p->l4_off + len);
+	mend_header(m, next_at, next_header);
+	if (!ip_parse(m, false, &reason) || p->fragment != 0)
+		return DROP_INNER;
+	if (p->sa->carrier == IPPROTO_UDP)
+		mend_checksum(m, &p->sa->control->params);
+	return DROP_COUNT;
+}
+
+/* The header stays outside whatever its length, and only what is behind it is padded. */
+uint32_t
+esp_transport_mtu(const struct rte_mbuf *m, uint32_t mtu)
+{
+	uint32_t front = esp_transport_front(m).len;
+	uint32_t payload = mtu < front ? 0 : esp_inner_mtu(packet(m)->sa, mtu - front);
+
+	return payload == 0 ? 0 : front + payload;
+}
