@@ -61,6 +61,7 @@ struct way {
 	union ip_addr dst;        /* a packet of the same nexthop may have another neighbour */
 	uint8_t family;
 	uint16_t vrf;
+	bool sealed;
 	uint32_t flow_hash;
 	struct l2 l2;
 };
@@ -71,15 +72,20 @@ is_same_dst(const struct way *way, const struct packet *p, const union ip_addr *
 	return way->nh != NULL && way->family == p->family && ip_addr_equal(&way->dst, dst);
 }
 
+/* Sealed packets have their outer header's route, which is not looked up yet. */
+static bool
+is_same_way(const struct way *way, const struct packet *p, const union ip_addr *dst)
+{
+	return (p->flags & PACKET_SEALED) != 0 && way->sealed && is_same_dst(way, p, dst) &&
+	       way->vrf == p->vrf && way->flow_hash == p->flow_hash;
+}
+
 /* The route's next hop, or looked up (again) where the packet waited or was sealed. */
 static const struct nexthop *
-find_next_hop(const struct worker *w, const struct packet *p, const union ip_addr *dst,
-	      const struct way *way)
+find_next_hop(const struct worker *w, const struct packet *p, const union ip_addr *dst)
 {
 	if ((p->flags & PACKET_SEALED) == 0 && p->nh != NULL)
 		return p->nh;
-	if (is_same_dst(way, p, dst) && way->vrf == p->vrf && way->flow_hash == p->flow_hash)
-		return way->nh;
 	return fib_lookup(w->dp->fib, p->vrf, p->family, dst, p->flow_hash);
 }
 
@@ -139,6 +145,7 @@ find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 	way->family = p->family;
 	way->vrf = p->vrf;
 	way->flow_hash = p->flow_hash;
+	way->sealed = (p->flags & PACKET_SEALED) != 0;
 	l2_begin(&way->l2, &neigh->mac, &out->mac);
 	l2_end(&way->l2, out,
 	       p->family == FAMILY_V4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
@@ -159,7 +166,12 @@ find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
 		return true;
 	}
 	dst = ip_dst(m);
-	p->nh = find_next_hop(w, p, &dst, way);
+	if (is_same_way(way, p, &dst)) {
+		p->nh = way->nh;
+		p->out = way->nh->iface;
+		return true;
+	}
+	p->nh = find_next_hop(w, p, &dst);
 	reason = check_next_hop(w, p);
 	if (unlikely(reason != DROP_COUNT)) {
 		packet_drop(w, m, reason);
@@ -213,6 +225,7 @@ adjacency(struct worker *w, struct burst *b)
 	struct way way;
 
 	way.nh = NULL;
+	way.sealed = false;
 	b->n = 0; /* from here on what is ready */
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = b->m[i];

@@ -10,27 +10,18 @@
 
 #define TX_TRIES 8 /* for a queue that is full; what then is left is dropped */
 
-/* What is counted of a frame, which once sent is not ours to look at any more. */
-struct frame {
-	uint16_t iface;
-	uint32_t bytes;
-};
-
 static void
-count_sent(struct worker *w, const struct frame *frames, unsigned int n)
+count_sent(struct worker *w, uint16_t out, uint64_t packets, uint64_t bytes)
 {
-	unsigned int end;
+	w->count.iface[out].tx_packets += packets;
+	w->count.iface[out].tx_bytes += bytes;
+}
 
-	for (unsigned int i = 0; i < n; i = end) {
-		uint16_t iface = frames[i].iface;
-		uint64_t bytes = 0;
-
-		for (end = i; end < n && frames[end].iface == iface; end++)
-			bytes += frames[end].bytes;
-		w->count.iface[iface].tx_packets += end - i;
-		w->count.iface[iface].tx_bytes += bytes;
-	}
-	w->count.forwarded += n;
+/* A frame that was counted as sent, and is not. */
+static void
+uncount(struct worker *w, const struct rte_mbuf *m)
+{
+	count_sent(w, packet(m)->out, UINT64_MAX, -(uint64_t)rte_pktmbuf_pkt_len(m));
 }
 
 static void
@@ -39,15 +30,14 @@ flush_port(struct worker *w, unsigned int number)
 	const struct port *port = &w->dp->ports[number];
 	struct rte_mbuf **frames = w->tx[number];
 	uint16_t n = w->tx_count[number], sent = 0;
-	struct frame of[BURST_MAX];
 
-	for (unsigned int i = 0; i < n; i++)
-		of[i] = (struct frame){packet(frames[i])->out, rte_pktmbuf_pkt_len(frames[i])};
 	for (unsigned int tries = 0; sent < n && tries < TX_TRIES; tries++)
 		sent += rte_eth_tx_burst(port->ethdev, (uint16_t)w->id, frames + sent, n - sent);
-	count_sent(w, of, sent);
-	for (unsigned int i = sent; i < n; i++)
+	w->count.forwarded += sent;
+	for (unsigned int i = sent; i < n; i++) {
+		uncount(w, frames[i]);
 		packet_drop(w, frames[i], DROP_TX_FULL);
+	}
 	w->tx_count[number] = 0;
 }
 
@@ -59,26 +49,43 @@ tx_flush(struct worker *w)
 			flush_port(w, i);
 }
 
+static void
+gather(struct worker *w, const struct port *port, struct rte_mbuf *m)
+{
+	uint16_t number = port->number;
+
+	if (unlikely(rte_pktmbuf_pkt_len(m) > port->max_frame)) {
+		uncount(w, m);
+		packet_drop(w, m, DROP_MTU);
+		return;
+	}
+	if (unlikely(w->id >= port->tx_queues)) {
+		uncount(w, m);
+		packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
+		return;
+	}
+	m->ol_flags = 0;
+	w->tx[number][w->tx_count[number]++] = m;
+	if (w->tx_count[number] == BURST_MAX)
+		flush_port(w, number);
+}
+
+/* Frames are counted before they are sent: then they are not ours to look at any more. */
 void
 tx(struct worker *w, struct burst *b)
 {
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		unsigned int number = w->dp->ifaces[packet(m)->out].port;
-		const struct port *port = &w->dp->ports[number];
+	unsigned int end;
 
-		if (unlikely(rte_pktmbuf_pkt_len(m) > port->max_frame)) {
-			packet_drop(w, m, DROP_MTU);
-			continue;
-		}
-		if (w->id >= port->tx_queues) {
-			packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
-			continue;
-		}
-		m->ol_flags = 0;
-		w->tx[number][w->tx_count[number]++] = m;
-		if (w->tx_count[number] == BURST_MAX)
-			flush_port(w, number);
+	for (unsigned int i = 0; i < b->n; i = end) {
+		uint16_t out = packet(b->m[i])->out;
+		const struct port *port = &w->dp->ports[w->dp->ifaces[out].port];
+		uint64_t bytes = 0;
+
+		for (end = i; end < b->n && packet(b->m[end])->out == out; end++)
+			bytes += rte_pktmbuf_pkt_len(b->m[end]);
+		count_sent(w, out, end - i, bytes);
+		for (unsigned int k = i; k < end; k++)
+			gather(w, port, b->m[k]);
 	}
 	b->n = 0;
 }
