@@ -69,7 +69,6 @@ add_sa(const struct tunnel *t)
 		.mode = SA_MODE_TUNNEL,
 		.flags = t->flags,
 		.reqid = 7,
-		.limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},
 		.suite = t->suite,
 		.encap_sport = RTE_BE16(4500),
 		.encap_dport = RTE_BE16(4500),
