@@ -112,19 +112,26 @@ commit(struct worker *w, const struct rte_mbuf *m)
 	return true;
 }
 
+static enum drop_reason
+decap(struct worker *w, struct rte_mbuf *m)
+{
+	const struct ah_header *ah = ah_of(m);
+	uint32_t front = packet(m)->l4_off + ah_len(ah);
+	uint32_t len = rte_pktmbuf_pkt_len(m) - front;
+
+	if (packet(m)->sa->mode == SA_MODE_TUNNEL)
+		return inbound_inner(w, m, ah->next_header, front, len);
+	return inbound_mode(w, m, ah->next_header, front, len);
+}
+
 /* ah_decap: joins `clear`. */
 void
 ah_decap(struct worker *w, struct burst *b)
 {
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
-		const struct ah_header *ah = ah_of(m);
-		uint32_t front = packet(m)->l4_off + ah_len(ah);
-		enum drop_reason reason = DROP_REPLAY;
+		enum drop_reason reason = commit(w, m) ? decap(w, m) : DROP_REPLAY;
 
-		if (commit(w, m))
-			reason = inbound_inner(w, m, ah->next_header, front,
-					       rte_pktmbuf_pkt_len(m) - front);
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);
 		else

@@ -10,6 +10,7 @@
 #include "ah.h"
 #include "esp.h"
 #include "esp_ah.h"
+#include "esp_mode.h"
 #include "room.h"
 #include "walk.h"
 #include "worker.h"
@@ -27,9 +28,9 @@ write_ah(const struct sa *sa, struct ah_header *ah, uint8_t next_header, uint64_
 	memcpy(iv, &count, sa->iv_len);
 }
 
-/* One packet. False where the mbuf has no room; it is unchanged then. */
+/* Tunnel mode. False where the mbuf has no room; it is unchanged then. */
 static bool
-encap(struct worker *w, struct rte_mbuf *m)
+tunnel_encap(struct worker *w, struct rte_mbuf *m)
 {
 	struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
@@ -47,10 +48,41 @@ encap(struct worker *w, struct rte_mbuf *m)
 	p->family = sa->family;
 	p->l4_off =
 		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
-	p->flow_hash = esp_flow_hash(sa);
-	p->vrf = w->dp->ifaces[p->out].vrf;
 	write_ah(sa, (struct ah_header *)(outer + p->l4_off), next_header, p->seq);
 	return true;
+}
+
+/* Transport mode, likewise: the packet's header moves forward, AH comes behind it. */
+static bool
+transport_encap(struct rte_mbuf *m)
+{
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	struct esp_front front = esp_transport_front(m);
+	uint32_t len = sa_ah_len(sa);
+	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *ah = header + front.len - len;
+	uint8_t next_header = header[front.next_at];
+
+	if (rte_pktmbuf_headroom(m) < len)
+		return false;
+	packet_prepend(m, (uint16_t)len);
+	memmove(header - len, header, front.len);
+	memcpy(ah, sa_outer(sa), sa->outer_len);
+	write_ah(sa, (struct ah_header *)ah, next_header, p->seq);
+	esp_transport_mend(m, front.next_at, IPPROTO_AH);
+	p->proto = IPPROTO_AH;
+	p->l4_off = front.len;
+	return true;
+}
+
+static bool
+encap(struct worker *w, struct rte_mbuf *m)
+{
+	struct packet *p = packet(m);
+
+	p->flow_hash = esp_flow_hash(p->sa);
+	p->vrf = w->dp->ifaces[p->out].vrf;
+	return p->sa->mode == SA_MODE_TUNNEL ? tunnel_encap(w, m) : transport_encap(m);
 }
 
 void

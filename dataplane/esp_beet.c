@@ -243,11 +243,10 @@ next_header_fits(uint8_t family, uint8_t next_header)
 }
 
 enum drop_reason
-esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len)
+esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
 {
 	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
-	const struct selector *sel = &sa->control->params.sel;
+	const struct selector *sel = &p->sa->control->params.sel;
 	struct fields fields = get_fields(rte_pktmbuf_mtod(m, const void *), p->family);
 	uint32_t options = 0;
 	enum drop_reason reason;
@@ -255,7 +254,7 @@ esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len)
 	if (!next_header_fits(sel->family, next_header))
 		return DROP_NEXT_HEADER;
 	p->l2_len = 0;
-	packet_adj(m, (uint16_t)(p->l4_off + p->spi_lead + sizeof(struct esp_header) + sa->iv_len));
+	packet_adj(m, (uint16_t)front);
 	packet_cut(m, len);
 	if (next_header == IPPROTO_BEETPH && !take_pseudo(m, &options, &next_header))
 		return DROP_INNER;

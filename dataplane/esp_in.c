@@ -388,12 +388,12 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
-/* The same beside tunnel mode. */
-static enum drop_reason
-decap_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t len)
+enum drop_reason
+inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front,
+	     uint32_t len)
 {
 	struct packet *p = packet(m);
-	enum drop_reason reason = esp_mode_decap(m, next_header, len);
+	enum drop_reason reason = esp_mode_decap(m, next_header, front, len);
 
 	if (reason != DROP_COUNT)
 		return reason;
@@ -453,7 +453,8 @@ esp_decap(struct worker *w, struct burst *b)
 		reason = likely(sa->mode == SA_MODE_TUNNEL)
 				 ? inbound_inner(w, m, next_header, front,
 						 len - ESP_TRAILER - pad_len)
-				 : decap_mode(w, m, next_header, len - ESP_TRAILER - pad_len);
+				 : inbound_mode(w, m, next_header, front,
+						len - ESP_TRAILER - pad_len);
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);
 		else

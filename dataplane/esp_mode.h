@@ -10,13 +10,16 @@
 #include "packet.h"
 
 /*
- * Where ESP goes in a parsed packet that an SA of transport mode protects: bytes of header in front
- * of it, and where among them the next header's number stands.
+ * Where ESP or AH goes in a parsed packet that an SA of transport mode protects: bytes of header in
+ * front of it, and where among them the next header's number stands.
  */
 struct esp_front {
 	uint16_t len, next_at;
 };
 struct esp_front esp_transport_front(const struct rte_mbuf *m);
+
+/* Completes a header in front of a payload that became another: its protocol, lengths, checksum. */
+void esp_transport_mend(struct rte_mbuf *m, uint32_t next_at, uint8_t next);
 
 /*
  * Puts ESP into the packet, but for the crypto, which `op` is told. False where the mbuf has no
@@ -26,11 +29,13 @@ bool esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op);
 bool esp_beet_encap(struct rte_mbuf *m, struct crypto_op *op);
 
 /*
- * Takes ESP, and UDP if any, out of an opened packet with `len` bytes of payload, which is parsed
- * again. DROP_COUNT where it may go on.
+ * Takes ESP, and UDP if any, or AH out of an opened packet, which has `len` bytes of payload behind
+ * its first `front` and is parsed again. DROP_COUNT where it may go on.
  */
-enum drop_reason esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len);
-enum drop_reason esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len);
+enum drop_reason esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front,
+				     uint32_t len);
+enum drop_reason esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front,
+				uint32_t len);
 
 /* The largest packet that the packet's SA fits into `mtu` bytes with the headers of this one. */
 uint32_t esp_transport_mtu(const struct rte_mbuf *m, uint32_t mtu);
@@ -45,10 +50,11 @@ esp_mode_encap(struct rte_mbuf *m, struct crypto_op *op)
 }
 
 static inline enum drop_reason
-esp_mode_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len)
+esp_mode_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
 {
-	return packet(m)->sa->mode == SA_MODE_BEET ? esp_beet_decap(m, next_header, len)
-						   : esp_transport_decap(m, next_header, len);
+	return packet(m)->sa->mode == SA_MODE_BEET
+		       ? esp_beet_decap(m, next_header, front, len)
+		       : esp_transport_decap(m, next_header, front, len);
 }
 
 static inline uint32_t

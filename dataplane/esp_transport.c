@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ESP in transport mode (RFC 4303 sections 3.1.1, 3.3.1.1 and 3.4): the packet keeps its IP header,
- * and ESP protects what follows it. What of an IPv6 packet routers read on the way stays in front
- * of ESP: hop-by-hop options, routing headers, and destination options before one of these.
- * Destination options for the last destination alone go inside.
+ * and ESP protects what follows it. AH (RFC 4302 section 3.1.1) stands in the same place. What of
+ * an IPv6 packet routers read on the way stays in front of ESP: hop-by-hop options, routing
+ * headers, and destination options before one of these. Destination options for the last
+ * destination alone go inside.
  */
 #include <netinet/in.h>
 
@@ -59,9 +60,8 @@ esp_transport_front(const struct rte_mbuf *m)
 	return (struct esp_front){p->l4_off, offsetof(struct rte_ipv4_hdr, next_proto_id)};
 }
 
-/* The header in front of a payload that became another: its protocol, lengths and checksum. */
-static void
-mend_header(struct rte_mbuf *m, uint32_t next_at, uint8_t next)
+void
+esp_transport_mend(struct rte_mbuf *m, uint32_t next_at, uint8_t next)
 {
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *);
@@ -119,7 +119,7 @@ esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op)
 	esp_write_iv(iv, sa->iv_len, sa->iv_base + p->seq);
 
 	/* 3. The header says so. */
-	mend_header(m, front.next_at, sa->carrier);
+	esp_transport_mend(m, front.next_at, sa->carrier);
 
 	/* 4. What the crypto stage is to do. */
 	esp_op_seal(op, sa, iv - sizeof(struct esp_header), payload + pad_len + ESP_TRAILER,
@@ -146,7 +146,7 @@ last_next_at(const uint8_t *ip, const struct packet *p)
 	return at;
 }
 
-/* Of extension headers only destination options have a place behind ESP, and only in IPv6. */
+/* Of extension headers only destination options have a place inside, and only in IPv6. */
 static bool
 next_header_fits(uint8_t family, uint8_t next_header)
 {
@@ -163,12 +163,11 @@ mend_checksum(struct rte_mbuf *m, const struct sa_params *p)
 }
 
 enum drop_reason
-esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len)
+esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
 {
 	struct packet *p = packet(m);
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
-	uint32_t removed = p->spi_lead + sizeof(struct esp_header) + p->sa->iv_len;
-	uint32_t next_at = last_next_at(ip, p);
+	uint32_t removed = front - p->l4_off, next_at = last_next_at(ip, p);
 	enum drop_reason reason;
 
 	if (!next_header_fits(p->family, next_header))
@@ -177,7 +176,7 @@ esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t len)
 	p->l2_len = 0;
 	packet_adj(m, (uint16_t)removed);
 	packet_cut(m, p->l4_off + len);
-	mend_header(m, next_at, next_header);
+	esp_transport_mend(m, next_at, next_header);
 	if (!ip_parse(m, false, &reason) || p->fragment != 0)
 		return DROP_INNER;
 	if (p->sa->carrier == IPPROTO_UDP)

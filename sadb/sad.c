@@ -463,9 +463,8 @@ check_ah(const struct sa_params *p, struct reason *why)
 		return reason_set(why, EINVAL, "AH takes integrity alone, not %s", suite->name);
 	if ((p->flags & SA_ENCAP_UDP) != 0)
 		return reason_set(why, EINVAL, "AH does not go with UDP encapsulation");
-	if (p->mode != SA_MODE_TUNNEL)
-		return reason_set(why, EINVAL,
-				  "AH in mode %u is not supported, only in tunnel mode", p->mode);
+	if (p->mode == SA_MODE_BEET)
+		return reason_set(why, EINVAL, "AH does not go with BEET mode");
 	return 0;
 }
 

@@ -15,9 +15,9 @@ from scapy.layers.ipsec import AH
 from scapy.packet import Raw
 
 import suites  # noqa: F401  adds AES-XCBC-96 to scapy
-from ah import ALGORITHMS, AhTunnel
+from ah import ALGORITHMS, SHA256, AhTunnel
 from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway, ip, udp
-from wire import payload_is
+from wire import HostWire, payload_is
 
 SIZES = [24, 25, 26, 27, 33, 1300]
 
@@ -300,6 +300,161 @@ class TestBadInput:
     def test_C52_a_packet_outside_the_policy_is_not_let_in(self, gateway):
         tunnel = tunnel_of(gateway)
         expect(gateway, tunnel, "selector", tunnel.into.seal(udp("203.0.113.9", HOST[4]), seq=900))
+
+
+ALERT = IPOption_Router_Alert()  # stays, RFC 4302 appendix A1
+RECORD = IPOption_RR(routers=["0.0.0.0"] * 2)  # changes
+HOP = IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(4))])
+DST = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))])
+ROUTING = IPv6ExtHdrRouting(type=253, segleft=0, addresses=[])
+
+FRONTS = {"v4": (4, []), "v4-options": (4, [IPOption_NOP(), ALERT, RECORD]), "v6": (6, []),
+          "v6-hop": (6, [HOP]), "v6-hop-routing": (6, [HOP, ROUTING]), "v6-dst": (6, [DST])}
+each_front = pytest.mark.parametrize("family,front", FRONTS.values(), ids=FRONTS)
+
+
+def fronted(src, dst, family, front, size=64):
+    """A UDP packet with IPv4 options or IPv6 extension headers."""
+    if family == 4:
+        return udp(src, dst, size=size, options=front)
+    packet = udp(src, dst, size=size)
+    chain = IPv6(src=src, dst=dst)
+    for header in front:
+        chain = chain / header.copy()
+    return IPv6(bytes(chain / packet[UDP]))
+
+
+class TestTransport:
+    """Transport mode: between the gateway's own kernel, on a host interface, and the peer."""
+
+    @pytest.fixture(scope="class")
+    def host(self, gateway):
+        wire = HostWire(gateway.gw, "wan", gateway.wan.mac)
+        yield wire
+        wire.close()
+
+    def tunnel(self, gateway, family, **options):
+        tunnel = AhTunnel(OURS[family], THEIRS[family], mode="transport", **options)
+        gateway.engine.batch(FLUSH + tunnel.states() + tunnel.policies(
+            tunnel.ours, tunnel.theirs, into=("in",)))
+        return tunnel
+
+    def inbound(self, gateway, host, tunnel, packet):
+        gateway.wan.send(tunnel.into.seal(packet))
+        return host.receive(payload_is(packet[Raw].load), "the opened packet")
+
+    def expect(self, gateway, host, tunnel, reason, *packets, wire=None):
+        """Each is dropped for the reason, and nothing comes out."""
+        def fence():
+            self.inbound(gateway, host, tunnel, udp(tunnel.theirs, tunnel.ours))
+
+        host.take()
+        reasons, out = gateway.fate(wire or gateway.wan, *packets, fence=fence)
+        assert reasons == {reason: len(packets)}
+        assert [p.summary() for p in out + host.take()] == []
+
+    @pytest.mark.parametrize("algorithm", [SHA256, ALGORITHMS[-1]], ids=lambda a: a.name)
+    @with_and_without_esn
+    @each_front
+    def test_both_directions_agree_with_scapy(self, gateway, host, algorithm, esn, family, front):
+        tunnel = self.tunnel(gateway, family, algorithm=algorithm, esn=esn, high=5 if esn else 0)
+        for number, size in enumerate(SIZES, 1):
+            there = fronted(OURS[family], THEIRS[family], family, front, size)
+            host.send(there)
+            sealed = gateway.wan.receive(lambda p: AH in p, "AH")
+            assert bytes(tunnel.out.open(sealed)) == bytes(there)
+            assert (sealed[AH].spi, sealed[AH].seq) == (tunnel.spi_out, number)
+            back = fronted(THEIRS[family], OURS[family], family, front, size)
+            assert bytes(self.inbound(gateway, host, tunnel, back).payload) == bytes(back)
+
+    def test_what_only_the_last_destination_reads_stands_behind_ah(self, gateway, host):
+        self.tunnel(gateway, 6)
+        host.send(fronted(OURS[6], THEIRS[6], 6, [HOP, DST, ROUTING, DST]))
+        layer, chain = gateway.wan.receive(lambda p: AH in p, "AH")[IPv6], []
+        while not isinstance(layer, AH):
+            chain.append(layer.nh)
+            layer = layer.payload
+        assert chain + [layer.nh] == [0, 60, 43, 51, 60]
+
+    @each_front
+    def test_C33_what_may_not_change_on_the_way_is_under_the_icv(
+            self, gateway, host, family, front):
+        tunnel = self.tunnel(gateway, family)
+        packet = tunnel.into.seal(fronted(THEIRS[family], OURS[family], family, front), seq=900)
+        ah = len(bytes(packet)) - len(bytes(packet[AH]))
+        behind = [0, 2, 3, *range(8, len(bytes(packet[AH])))]  # but for length, SPI
+        spots = IMMUTABLE[family] + [ah + at for at in behind]
+        if ALERT in front:
+            spots += [20 + 1 + 2, 20 + 1 + 3]
+        if HOP in front:
+            spots += [40 + 2 + 2, 40 + 7]
+        self.expect(gateway, host, tunnel, "icv",
+                    *[frame(gateway, changed(packet, at, 0x10)) for at in spots])
+
+    @each_front
+    def test_a_mutable_field_may_change_on_the_way(self, gateway, host, family, front):
+        tunnel = self.tunnel(gateway, family)
+        spots = list(MUTABLE[family])
+        if RECORD in front:
+            spots.append((20 + 1 + 4 + 3, 0x55))
+        for at, bits in spots:
+            back = fronted(THEIRS[family], OURS[family], family, front)
+            gateway.wan.send(frame(gateway, changed(tunnel.into.seal(back), at, bits)))
+            host.receive(payload_is(back[Raw].load), f"a packet with {bits:#x} changed at {at}")
+
+    @each_family
+    def test_C38_fragments_are_not_protected(self, gateway, host, family):
+        tunnel = self.tunnel(gateway, family)
+        src, dst, data = OURS[family], THEIRS[family], Raw(bytes(64))
+        if family == 4:
+            parts = [IP(src=src, dst=dst, proto=17, id=9, flags="MF") / data,
+                     IP(src=src, dst=dst, proto=17, id=9, frag=8) / data]
+        else:
+            parts = [IPv6(src=src, dst=dst) / IPv6ExtHdrFragment(nh=17, id=9, m=1) / data,
+                     IPv6(src=src, dst=dst) / IPv6ExtHdrFragment(nh=17, id=9, offset=8) / data]
+        self.expect(gateway, host, tunnel, "fragment_out", *parts, wire=host)
+
+    def test_C38_what_is_too_long_is_fragmented_behind_ah(self, gateway, host):
+        tunnel = self.tunnel(gateway, 4)
+        there = udp(OURS[4], THEIRS[4], size=1470, id=4711)
+        host.send(there)
+        parts = sorted((gateway.wan.receive(lambda p: IP in p and p[IP].id == 4711)[IP]
+                        for _ in range(2)), key=lambda p: p.frag)
+        data = b"".join(bytes(p.payload)[:p.len - 20] for p in parts)
+        whole = IP(bytes(IP(src=there.src, dst=there.dst, proto=51, id=4711, ttl=there.ttl)
+                         / Raw(data)))
+        assert bytes(tunnel.out.open(whole)) == bytes(there)
+
+    @each_family
+    def test_C61_the_largest_packet_that_fits_is_exact(self, gateway, host, family):
+        tunnel = self.tunnel(gateway, family)
+        most = 1500 - 32 - (20 if family == 4 else 40) - 8
+        df = {"flags": "DF"} if family == 4 else {}
+        there = udp(OURS[family], THEIRS[family], size=most, **df)
+        host.send(there)
+        sealed = gateway.wan.receive(lambda p: AH in p, "AH")
+        assert len(bytes(sealed.payload)) == 1500
+        assert bytes(tunnel.out.open(sealed)) == bytes(there)
+        host.send(udp(OURS[family], THEIRS[family], size=most + 1, **df))
+        if family == 4:
+            error = host.receive(lambda p: p.haslayer("ICMP") and p["ICMP"].type == 3, "too big")
+            assert error["ICMP"].nexthopmtu == 1500 - 32
+        else:
+            error = host.receive(lambda p: p.haslayer("ICMPv6PacketTooBig"), "too big")
+            assert error["ICMPv6PacketTooBig"].mtu == 1500 - 32
+
+    @pytest.mark.parametrize("proto", [0, 43, 44, 60])
+    def test_a_next_header_that_has_no_place_behind_ah(self, gateway, host, proto):
+        tunnel = self.tunnel(gateway, 4)
+        packet = IP(src=THEIRS[4], dst=OURS[4], proto=proto) / Raw(bytes(40))
+        self.expect(gateway, host, tunnel, "next_header", tunnel.into.seal(packet))
+
+    def test_C17_a_duplicate_is_dropped(self, gateway, host):
+        tunnel = self.tunnel(gateway, 4)
+        packet = tunnel.into.seal(udp(THEIRS[4], OURS[4]))
+        gateway.wan.send(packet)
+        host.receive(lambda p: UDP in p, "the first")
+        self.expect(gateway, host, tunnel, "replay", packet, packet)
 
 
 class TestInstalling:

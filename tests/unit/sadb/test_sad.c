@@ -156,7 +156,9 @@ what_cannot_be_is_refused_with_a_reason(void **state)
 	p = good, p.id.proto = IPPROTO_AH, refused(&e, &p, "integrity");
 	p.suite = (uint8_t)crypto_suite_by_name("aes128gmac"), p.flags |= SA_ENCAP_UDP;
 	refused(&e, &p, "UDP");
-	p.flags = good.flags, p.mode = SA_MODE_TRANSPORT, refused(&e, &p, "only in tunnel mode");
+	p.flags = good.flags, p.mode = SA_MODE_BEET, refused(&e, &p, "selector of one address");
+	p.sel.family = FAMILY_V4, p.sel.src_len = p.sel.dst_len = 32;
+	refused(&e, &p, "AH does not go with BEET mode");
 	p = good, p.id.family = 0, refused(&e, &p, "family");
 	p = good, p.mode = 4, refused(&e, &p, "mode");
 	p = good, p.flags = SA_IN_ONLY | SA_OUT_ONLY, refused(&e, &p, "inbound only");
