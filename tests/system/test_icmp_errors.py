@@ -102,7 +102,7 @@ def test_C60_eight_bytes_of_esp_are_enough(gateway):
     assert path_mtu(gateway, tunnel) == FULL
 
 
-def test_C59_a_path_mtu_is_never_raised_and_has_a_floor(gateway):
+def test_C59_B36_a_path_mtu_is_never_raised_and_has_a_floor(gateway):
     tunnel = gateway.tunnel()
     sealed = sealed_of(gateway)
     for mtu, expected in ((FULL, FULL), (FULL + 50, FULL), (100, 576), (0, 576)):
@@ -111,7 +111,7 @@ def test_C59_a_path_mtu_is_never_raised_and_has_a_floor(gateway):
         assert path_mtu(gateway, tunnel) == expected
 
 
-def test_C59_ipv6_below_1280_is_ignored(gateway):
+def test_C59_B36_ipv6_below_1280_is_ignored(gateway):
     tunnel = gateway.tunnel(6)
     sealed = sealed_of(gateway, 6)
     say_too_big(gateway, tunnel, sealed, 1279)
@@ -134,7 +134,7 @@ def forgeries(sealed):
     return [error(4, ROUTER[4], OURS[4], q, FULL) for q in quotes] + [broken]
 
 
-def test_C59_forged_packet_too_big_is_treated_as_any_icmp_and_moves_nothing(gateway):
+def test_C59_B35_B37_forged_packet_too_big_is_treated_as_any_icmp_and_moves_nothing(gateway):
     tunnel = gateway.tunnel()
     forged = forgeries(sealed_of(gateway))
     reasons, out = gateway.fate(

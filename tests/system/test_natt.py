@@ -210,7 +210,7 @@ def test_C67_a_keepalive_is_sent_after_silence_if_asked_for(gateway, family):
 
 @every_family
 @every_gateway
-def test_a_new_address_or_port_is_told_once(request, monitor, which, family):
+def test_B29_a_new_address_or_port_is_told_once(request, monitor, which, family):
     gateway = request.getfixturevalue(which)
     tunnel = gateway.tunnel(family, ports=(4500, 4500))
     watch = monitor(gateway)
@@ -260,7 +260,7 @@ def test_packets_follow_a_peer_where_that_is_asked_for(request, monitor, which, 
 
 
 @every_gateway
-def test_forged_old_and_replayed_packets_move_nothing(request, monitor, which):
+def test_B30_forged_old_and_replayed_packets_move_nothing(request, monitor, which):
     gateway = request.getfixturevalue(which)
     tunnel = gateway.tunnel(ports=(4500, 4500))
     watch = monitor(gateway)

@@ -266,6 +266,26 @@ ipv6_fragments_are_told_apart(void **state)
 	assert_true(flow.ports_opaque);
 }
 
+/* RFC 7112: what a policy is chosen by does not hide in a later one. */
+static void
+B8_a_tiny_first_ipv6_fragment_is_refused(void **state)
+{
+	static const uint8_t protocols[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ESP, IPPROTO_ICMPV6};
+
+	for (unsigned int i = 0; i < RTE_DIM(protocols); i++) {
+		size_t least = protocols[i] == IPPROTO_TCP ? 20 : 8;
+
+		for (size_t there = 0; there < 24; there++) {
+			size_t len = put_ipv6(bytes, 1, 2, IPPROTO_FRAGMENT, 8 + there);
+
+			memset(bytes + 40, 0, 8 + there);
+			bytes[40] = protocols[i];
+			bytes[43] = 1; /* more to come */
+			assert_int_equal(parse(len), there < least ? DROP_IP_EXT : DROP_COUNT);
+		}
+	}
+}
+
 static void
 flow_has_ports_or_icmp_type_and_code(void **state)
 {
@@ -346,6 +366,7 @@ main(void)
 		cmocka_unit_test(B7_ipv6_chains_are_walked_to_the_payload),
 		cmocka_unit_test(B7_bad_ipv6_chains_are_refused),
 		cmocka_unit_test(ipv6_fragments_are_told_apart),
+		cmocka_unit_test(B8_a_tiny_first_ipv6_fragment_is_refused),
 		cmocka_unit_test(one_flow_is_what_no_policy_could_tell_apart),
 		cmocka_unit_test(flow_has_ports_or_icmp_type_and_code),
 	};

@@ -251,7 +251,15 @@ any_cuts_in_any_order_make_the_datagram_again(void **state)
 }
 
 static void
-overlaps_of_every_kind_discard_the_datagram(void **state)
+time_out(void)
+{
+	e.dp->workers[0]->tsc += TIMEOUT * rte_get_tsc_hz();
+	engine_settle(&e);
+	assert_int_equal(waiting(), 0);
+}
+
+static void
+B8_overlaps_of_every_kind_discard_the_datagram(void **state)
 {
 	uint32_t number = 0;
 
@@ -277,9 +285,7 @@ overlaps_of_every_kind_discard_the_datagram(void **state)
 				}
 				if (waiting() == 0) /* what is still to come is lost as well */
 					drop(&rest, DROP_FRAG_OVERLAP, 1);
-				e.dp->workers[0]->tsc += TIMEOUT * rte_get_tsc_hz();
-				engine_settle(&e);
-				assert_int_equal(waiting(), 0);
+				time_out();
 			}
 		}
 	}
@@ -330,20 +336,23 @@ ends_that_contradict_each_other_discard_the_datagram(void **state)
 }
 
 static void
-the_oldest_datagram_gives_way_when_there_are_too_many(void **state)
+fill_with_sets(uint8_t family)
 {
-	uint64_t *limit = &e.dp->workers[0]->count.drops[DROP_FRAG_LIMIT];
-	struct cut c = {.family = FAMILY_V4, .end = 80, .more = true};
+	const uint64_t *limit = &e.dp->workers[0]->count.drops[DROP_FRAG_LIMIT], before = *limit;
+	struct cut c = {.family = family, .end = 80, .more = true};
+	struct rte_mbuf *m;
 
 	for (c.number = 0; c.number < MAX_SETS; c.number++)
 		assert_null(add(&c));
-	assert_int_equal(*limit, 0);
+	assert_int_equal(*limit, before);
 	assert_null(add(&c));
-	assert_int_equal(*limit, 1);
+	assert_int_equal(*limit, before + 1);
 	assert_int_equal(waiting(), MAX_SETS);
 	/* The second is still there: it completes. */
-	c = (struct cut){.family = FAMILY_V4, .number = 1, .start = 80, .end = 99};
-	rte_pktmbuf_free(add(&c));
+	c = (struct cut){.family = family, .number = 1, .start = 80, .end = 99};
+	m = add(&c);
+	assert_non_null(m);
+	rte_pktmbuf_free(m);
 	assert_int_equal(waiting(), MAX_SETS - 1);
 	/* The first is not. */
 	c.number = 0;
@@ -351,14 +360,23 @@ the_oldest_datagram_gives_way_when_there_are_too_many(void **state)
 }
 
 static void
-buffers_are_bounded_in_bytes(void **state)
+B8_the_oldest_datagram_gives_way_when_there_are_too_many(void **state)
 {
-	struct cut c = {.family = FAMILY_V4, .more = true};
+	fill_with_sets(FAMILY_V4);
+	time_out();
+	fill_with_sets(FAMILY_V6);
+}
+
+static void
+B8_buffers_are_bounded_in_bytes(void **state)
+{
+	struct cut c = {.more = true};
 	struct rte_mbuf *m = engine_frame(&e, frame, 1);
 	uint64_t fit = MAX_BYTES / reassembly_cost(m);
 
 	rte_pktmbuf_free(m);
 	for (uint32_t i = 0; i < 300; i++) {
+		c.family = i % 2 ? FAMILY_V4 : FAMILY_V6;
 		c.number = i / 100;
 		c.start = i % 100 * 8;
 		c.end = c.start + 8;
@@ -369,9 +387,8 @@ buffers_are_bounded_in_bytes(void **state)
 }
 
 static void
-a_datagram_is_bounded_in_fragments(void **state)
+B8_a_datagram_is_bounded_in_fragments(void **state)
 {
-	struct cut c = {.family = FAMILY_V4, .more = true};
 	struct rte_mbuf *m = engine_frame(&e, frame, 1);
 
 	/* The bytes must not be what ends it here. */
@@ -380,19 +397,21 @@ a_datagram_is_bounded_in_fragments(void **state)
 	worker_free(e.dp->workers[0]);
 	e.config.reassembly.max_bytes *= 4;
 	e.dp->workers[0] = worker_new(e.dp, 0, rte_get_main_lcore(), NULL);
-	for (uint32_t i = 0; i < REASSEMBLY_FRAGMENTS_MAX; i++) {
-		c.start = i * 8;
-		c.end = c.start + 8;
-		assert_null(add(&c));
+	for (uint8_t family = FAMILY_V4; family <= FAMILY_V6; family += 2) {
+		struct cut c = {.family = family, .end = 8, .more = true};
+
+		for (uint32_t i = 0; i < REASSEMBLY_FRAGMENTS_MAX; i++) {
+			assert_null(add(&c));
+			c.start += 8;
+			c.end += 8;
+		}
+		drop(&c, DROP_FRAG_LIMIT, REASSEMBLY_FRAGMENTS_MAX + 1);
+		assert_int_equal(waiting(), 0);
 	}
-	c.start = c.end;
-	c.end += 8;
-	drop(&c, DROP_FRAG_LIMIT, REASSEMBLY_FRAGMENTS_MAX + 1);
-	assert_int_equal(waiting(), 0);
 }
 
 static void
-what_waits_too_long_is_dropped(void **state)
+B8_what_waits_too_long_is_dropped(void **state)
 {
 	struct worker *w = e.dp->workers[0];
 	uint64_t second = rte_get_tsc_hz();
@@ -679,13 +698,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		one(C37_fragments_in_every_order_make_the_datagram_again),
 		one(any_cuts_in_any_order_make_the_datagram_again),
-		one(overlaps_of_every_kind_discard_the_datagram),
+		one(B8_overlaps_of_every_kind_discard_the_datagram),
 		one(fragments_that_cannot_be_are_dropped_alone),
 		one(ends_that_contradict_each_other_discard_the_datagram),
-		one(the_oldest_datagram_gives_way_when_there_are_too_many),
-		one(buffers_are_bounded_in_bytes),
-		one(a_datagram_is_bounded_in_fragments),
-		one(what_waits_too_long_is_dropped),
+		one(B8_the_oldest_datagram_gives_way_when_there_are_too_many),
+		one(B8_buffers_are_bounded_in_bytes),
+		one(B8_a_datagram_is_bounded_in_fragments),
+		one(B8_what_waits_too_long_is_dropped),
 		one(C37_congestion_seen_by_one_fragment_is_seen_by_the_whole),
 		one(ipv6_extension_headers_stay_where_they_stood),
 		one(strangers_fragments_do_not_mix),

@@ -164,8 +164,26 @@ what_cannot_be_is_refused_with_a_reason(void **state)
 	p = good, p.flags = SA_IN_ONLY | SA_OUT_ONLY, refused(&e, &p, "inbound only");
 	p = good, p.suite = 200, refused(&e, &p, "algorithm");
 	p = good, p.replay_window = 65537, refused(&e, &p, "replay window");
-	p = good, p.flags = SA_ESN, p.replay_window = 0, refused(&e, &p, "ESN");
 	p = good, p.out_seq = UINT64_C(1) << 32, refused(&e, &p, "sequence number");
+	env_free(&e);
+}
+
+/* But one that only sends has no window at all, and may. */
+static void
+C15_without_anti_replay_there_are_no_extended_numbers(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+
+	p.replay_window = 0;
+	p.flags = SA_ESN, refused(&e, &p, "ESN");
+	p.flags = SA_ESN | SA_IN_ONLY, refused(&e, &p, "ESN");
+	p.id.proto = IPPROTO_AH, p.suite = (uint8_t)crypto_suite_by_name("aes128gmac");
+	p.flags = SA_ESN, refused(&e, &p, "ESN");
+	p = sa_params(HERE, THERE, 0x1000, 1);
+	p.replay_window = 0;
+	p.flags = SA_ESN | SA_OUT_ONLY;
+	env_add(&e, &p);
 	env_free(&e);
 }
 
@@ -903,6 +921,7 @@ main(void)
 		cmocka_unit_test(sas_with_equal_spis_are_told_apart),
 		cmocka_unit_test(S6_an_identity_exists_once),
 		cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
+		cmocka_unit_test(C15_without_anti_replay_there_are_no_extended_numbers),
 		cmocka_unit_test(a_full_sad_refuses_and_takes_again_after_a_deletion),
 		cmocka_unit_test(flushing_leaves_nothing),
 		cmocka_unit_test(iteration_survives_deletions),
