@@ -53,6 +53,8 @@ idle_turn(struct worker *w, unsigned int n)
 	w->idle_polls = n > 0 ? 0 : w->idle_polls + 1;
 	if (w->idle_polls <= IDLE_POLLS)
 		return;
+	if (w->idle_polls == IDLE_POLLS + 1)
+		tx_remind(w);
 	rte_rcu_qsbr_thread_offline(qsbr, w->id);
 	if (w->id == 0 || w->idle_polls <= DOZE_POLLS)
 		sleep_short(w);

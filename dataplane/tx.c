@@ -49,6 +49,14 @@ tx_flush(struct worker *w)
 			flush_port(w, i);
 }
 
+void
+tx_remind(struct worker *w)
+{
+	for (unsigned int i = 0; i < w->dp->ports_count; i++)
+		if (w->id < w->dp->ports[i].tx_queues)
+			rte_eth_tx_burst(w->dp->ports[i].ethdev, (uint16_t)w->id, NULL, 0);
+}
+
 static void
 gather(struct worker *w, const struct port *port, struct rte_mbuf *m)
 {

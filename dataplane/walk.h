@@ -65,6 +65,12 @@ stage_fn tx;        /* to the port's queue, or its owner */
 /* Sends what tx gathered for each port. Once a poll. */
 void tx_flush(struct worker *w);
 
+/*
+ * Before a worker rests: a driver that hands frames to a kernel (af_xdp) may have been told of them
+ * in vain, and would send them with the next ones only.
+ */
+void tx_remind(struct worker *w);
+
 struct port;
 
 /*

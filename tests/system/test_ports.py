@@ -34,6 +34,16 @@ def test_a_veth_by(device):
         gateway.close()
 
 
+def test_the_first_packets_of_two_af_xdp_ports_do_not_wait_for_the_next_ones():
+    for _ in range(4):
+        gateway = Gateway(ports={"lan": {"device": "net_af_xdp0,iface=lan0"},
+                                 "wan": {"device": "net_af_xdp1,iface=wan0"}})
+        try:
+            there_and_back(gateway)
+        finally:
+            gateway.close()
+
+
 @pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0"])
 def test_a_port_has_the_carrier_of_the_interface_below(device):
     gateway = Gateway(ports={"wan": {"device": device}})

@@ -23,7 +23,7 @@
 
 static struct dataplane dp;
 static struct worker watch, other;
-static unsigned int found, polled, flushed, woken, slept, waited;
+static unsigned int found, polled, flushed, reminded, woken, slept, waited;
 static uint32_t state_at_poll, state_at_flush;
 static void (*meanwhile)(void);
 
@@ -43,6 +43,13 @@ tx_flush(struct worker *w)
 	assert_ptr_equal(w, &watch);
 	flushed++;
 	state_at_flush = atomic_load(&other.idle);
+}
+
+void
+tx_remind(struct worker *w)
+{
+	assert_int_equal(slept + waited, 0);
+	reminded++;
 }
 
 long __wrap_syscall(long number, _Atomic uint32_t *word, int op, uint32_t value);
@@ -86,7 +93,7 @@ set_up(void **state)
 	dp.workers_count = 2;
 	other.inbox = rte_ring_create("inbox", 16, SOCKET_ID_ANY, 0);
 	assert_non_null(other.inbox);
-	found = polled = flushed = woken = slept = waited = 0;
+	found = polled = flushed = reminded = woken = slept = waited = 0;
 	meanwhile = NULL;
 	return 0;
 }
@@ -197,6 +204,16 @@ test_a_packet_ends_the_rest(void **state)
 	assert_int_equal(slept + waited, 0);
 }
 
+static void
+test_ports_are_reminded_once_before_a_rest(void **state)
+{
+	(void)state;
+	idle_turn(&other, 1);
+	while (slept < 3)
+		idle_turn(&other, 0);
+	assert_int_equal(reminded, 1);
+}
+
 int
 main(void)
 {
@@ -218,6 +235,8 @@ main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(test_the_watch_only_sleeps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_packet_ends_the_rest, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ports_are_reminded_once_before_a_rest, set_up,
+						tear_down),
 	};
 	int failed;
 
