@@ -287,7 +287,7 @@ external_buffers_are_copied_and_released(void **state)
 	stop();
 }
 
-/* A frame of ours whose data begins at `off` of the buffer. */
+/* A frame of ours whose data begins at `off` of the buffer: even, as drivers place it. */
 static struct rte_mbuf *
 at_offset(size_t len, uint16_t off)
 {
@@ -313,7 +313,7 @@ without_room_a_packet_is_dropped_or_right(void **state)
 	m = rte_pktmbuf_alloc(e.dp->pool);
 	room = m->buf_len;
 	rte_pktmbuf_free(m);
-	for (uint16_t front = 0; front < 80; front++) {
+	for (uint16_t front = 0; front < 80; front += 2) {
 		uint64_t before = *no_buf;
 
 		engine_receive(&e, 0, at_offset(len, front));
@@ -325,7 +325,7 @@ without_room_a_packet_is_dropped_or_right(void **state)
 		assert_int_equal(*no_buf - before, m == NULL);
 		rte_pktmbuf_free(m);
 	}
-	for (uint16_t back = 0; back < 64; back++) {
+	for (uint16_t back = len % 2; back < 64; back += 2) {
 		uint64_t before = *no_buf;
 
 		engine_receive(&e, 0, at_offset(len, (uint16_t)(room - len - back)));
