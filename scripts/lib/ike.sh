@@ -54,6 +54,9 @@ ike_configure() {
 		    }
 		  }
 		}
+		swanctl {
+		  load = random openssl pem pkcs1 pkcs8 x509 pubkey constraints
+		}
 	EOT
 	cat >"$here/swanctl.conf" <<-EOT
 		connections {
