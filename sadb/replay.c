@@ -125,10 +125,10 @@ replay_infer(uint64_t top, uint32_t window, uint32_t seq_lo)
 }
 
 void
-replay_prefetch(const struct replay *r, uint32_t window, uint32_t seq_lo)
+replay_prefetch(const struct replay *r, uint32_t slot_mask, uint32_t seq_lo)
 {
 	__builtin_prefetch(r, 1);
-	__builtin_prefetch((const void *)&r->slot[(seq_lo >> 5) & (replay_slots(window) - 1)], 1);
+	__builtin_prefetch((const void *)&r->slot[(seq_lo >> 5) & slot_mask], 1);
 }
 
 bool

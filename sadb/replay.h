@@ -67,8 +67,11 @@ void replay_export(const struct replay *r, uint64_t *top, uint32_t *bitmap, uint
  */
 uint64_t replay_infer(uint64_t top, uint32_t window, uint32_t seq_lo);
 
-/* Any worker: brings the lines that a number with that low half is checked and claimed in. */
-void replay_prefetch(const struct replay *r, uint32_t window, uint32_t seq_lo);
+/*
+ * Any worker: brings the lines that a number with that low half is checked and claimed in, in a
+ * window of slot_mask + 1 slots.
+ */
+void replay_prefetch(const struct replay *r, uint32_t slot_mask, uint32_t seq_lo);
 
 /* Any worker: false where the number lies left of the window or was claimed. Changes nothing. */
 bool replay_check(const struct replay *r, uint64_t seq);

@@ -47,6 +47,7 @@ lay_out(struct sad *sad, const struct sad_config *config)
 	sad->stride = (uint32_t)size;
 	/* The rest waits for grace periods while its successors are installed. */
 	sad->places = config->max_sas + config->max_sas / 8 + 64;
+	sad->slot_mask = replay_slots(config->replay_window) - 1;
 	sad->index_mask = UINT32_MAX >> __builtin_clz(sad->places);
 	STAILQ_INIT(&sad->free);
 }

@@ -53,6 +53,7 @@ struct sad {
 	uint32_t stride;
 	uint32_t places;     /* max_sas, and some for those that wait for a grace period */
 	uint32_t index_mask; /* bits of an SPI that carry a place */
+	uint32_t slot_mask;  /* of windows in the arena */
 	uint64_t seed;
 	struct chash by_spi;
 	struct sa_counters **counters; /* by worker, then by place */
