@@ -15,7 +15,7 @@
 
 struct search {
 	uintptr_t function;
-	struct dl_phdr_info library; /* the one that holds it */
+	struct dl_phdr_info holder; /* the library that it is in */
 };
 
 static uintptr_t
@@ -35,7 +35,7 @@ holds_function(struct dl_phdr_info *info, size_t size, void *arg)
 		if (segment->p_type != PT_LOAD ||
 		    search->function - info->dlpi_addr - segment->p_vaddr >= segment->p_memsz)
 			continue;
-		search->library = *info;
+		search->holder = *info;
 		return 1;
 	}
 	return 0;
@@ -145,10 +145,10 @@ private_image_map(struct private_image *image, const void *function)
 	*image = (struct private_image){0};
 	if (!dl_iterate_phdr(holds_function, &search))
 		return -ENOENT;
-	fd = open(search.library.dlpi_name, O_RDONLY | O_CLOEXEC);
+	fd = open(search.holder.dlpi_name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	error = map_library(image, &search.library, fd);
+	error = map_library(image, &search.holder, fd);
 	close(fd);
 	return error;
 }
