@@ -15,6 +15,7 @@
 #include <rte_ip.h>
 
 #include "room.h"
+#include "worker.h"
 
 #define OPTION_END               0 /* IPv4 options: copied flag, class and number */
 #define OPTION_NOP               1
@@ -132,8 +133,9 @@ append_high_half(struct rte_mbuf *m, uint64_t seq)
 	return true;
 }
 
-enum drop_reason
-ah_hide(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op)
+/* DROP_COUNT, or why not: then the packet is spoilt. */
+static enum drop_reason
+hide(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op)
 {
 	const struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
@@ -160,6 +162,26 @@ ah_hide(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op)
 	op->text = ip + op->auth_len; /* none */
 	op->text_len = 0;
 	return DROP_COUNT;
+}
+
+void
+ah_hide(struct worker *w, struct burst *b, struct ah_front *fronts,
+	void (*set_icv)(const struct rte_mbuf *m, struct crypto_op *op))
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		enum drop_reason reason;
+
+		set_icv(m, &w->ops[n]);
+		reason = hide(m, &fronts[n], &w->ops[n]);
+		if (reason == DROP_COUNT)
+			b->m[n++] = m;
+		else
+			packet_drop(w, m, reason);
+	}
+	b->n = (uint16_t)n;
 }
 
 void

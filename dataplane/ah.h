@@ -12,6 +12,8 @@
 #include "drop.h"
 #include "packet.h"
 
+struct worker;
+
 struct ah_header {
 	uint8_t next_header;
 	uint8_t len; /* of all AH, in words of 32 bits, less 2 */
@@ -32,12 +34,14 @@ struct ah_front { /* as it was before its mutable fields became zero */
 };
 
 /*
- * Makes an operation of a packet with AH at l4_off, whose lengths are right, under the SA and the
- * number in its struct packet. Until ah_reveal(), mutable fields and the whole ICV field are zero,
- * and the high half of an extended number stands behind the packet. The ICV goes to, or for opening
- * came from, op->icv, which the caller sets. DROP_COUNT, or why not: then the packet is spoilt.
+ * Makes worker.ops of a burst of packets with AH at l4_off, whose lengths are right, each under the
+ * SA and the number in its struct packet; drops those of which it cannot. Until ah_reveal(),
+ * mutable fields and the whole ICV field are zero, and the high half of an extended number stands
+ * behind the packet. `set_icv` says beforehand where an operation's ICV goes to, or for opening
+ * came from.
  */
-enum drop_reason ah_hide(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op);
+void ah_hide(struct worker *w, struct burst *b, struct ah_front *fronts,
+	     void (*set_icv)(const struct rte_mbuf *m, struct crypto_op *op));
 
 /* Puts back what stood in front of AH, and the IV. The rest of the ICV field stays. */
 void ah_reveal(struct rte_mbuf *m, const struct ah_front *front, const struct crypto_op *op);

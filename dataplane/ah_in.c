@@ -57,32 +57,24 @@ ah_check(struct worker *w, struct burst *b)
 }
 
 /* An operation that compares with the ICV received, which is kept where the packet is not. */
-static enum drop_reason
-prepare(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op)
+static void
+prepare(const struct rte_mbuf *m, struct crypto_op *op)
 {
 	const struct sa *sa = packet(m)->sa;
 
 	memcpy(op->scratch, (const uint8_t *)(ah_of(m) + 1) + sa->iv_len, sa->icv_len);
 	op->icv = op->scratch;
-	return ah_hide(m, front, op);
 }
 
 void
 ah_open(struct worker *w, struct burst *b)
 {
 	struct ah_front fronts[BURST_MAX];
-	unsigned int n = 0, kept = 0;
+	unsigned int kept = 0;
 
+	ah_hide(w, b, fronts, prepare);
+	crypto_open(w->crypto, w->ops, b->n);
 	for (unsigned int i = 0; i < b->n; i++) {
-		enum drop_reason reason = prepare(b->m[i], &fronts[n], &w->ops[n]);
-
-		if (reason == DROP_COUNT)
-			b->m[n++] = b->m[i];
-		else
-			packet_drop(w, b->m[i], reason);
-	}
-	crypto_open(w->crypto, w->ops, n);
-	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = b->m[i];
 
 		if (w->ops[i].ok) {

@@ -99,14 +99,14 @@ ah_encap(struct worker *w, struct burst *b)
 	b->n = (uint16_t)kept;
 }
 
-static enum drop_reason
-prepare(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op)
+/* The ICV goes to its place. */
+static void
+prepare(const struct rte_mbuf *m, struct crypto_op *op)
 {
 	const struct packet *p = packet(m);
 
 	op->icv = rte_pktmbuf_mtod_offset(m, uint8_t *, p->l4_off) + sizeof(struct ah_header) +
 		  p->sa->iv_len;
-	return ah_hide(m, front, op);
 }
 
 /* Lifetimes count what the ICV covers. */
@@ -126,18 +126,10 @@ void
 ah_seal(struct worker *w, struct burst *b)
 {
 	struct ah_front fronts[BURST_MAX];
-	unsigned int n = 0;
 
+	ah_hide(w, b, fronts, prepare);
+	crypto_seal(w->crypto, w->ops, b->n);
 	for (unsigned int i = 0; i < b->n; i++) {
-		enum drop_reason reason = prepare(b->m[i], &fronts[n], &w->ops[n]);
-
-		if (reason == DROP_COUNT)
-			b->m[n++] = b->m[i];
-		else
-			packet_drop(w, b->m[i], reason);
-	}
-	crypto_seal(w->crypto, w->ops, n);
-	for (unsigned int i = 0; i < n; i++) {
 		if (!w->ops[i].ok) {
 			packet_drop(w, b->m[i], DROP_CRYPTO);
 			continue;
