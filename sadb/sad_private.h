@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the files of the SAD share: sad.c (adding, deleting, finding), sad_spi.c (the SPI index),
- * sad_key.c (what must hold of keys, numbers and IVs), sa_fill.c (the SA as workers see it) and
- * sad_usage.c (counters and lifetimes). Nobody else includes this.
+ * sa_check.c (what a request must fulfil), sad_key.c (what must hold of keys, numbers and IVs),
+ * sa_fill.c (the SA as workers see it) and sad_usage.c (counters and lifetimes). Nobody else
+ * includes this.
  */
 #pragma once
 
@@ -131,6 +132,11 @@ int key_admit(struct sad *sad, const struct sa_params *p, struct key_state *stat
 	      struct reason *why);
 void key_live(struct sad *sad, struct slot *slot, const struct key_print *print);
 void key_retire(struct sad *sad, struct slot *slot); /* closes counter and window */
+
+/* ---- sa_check.c: 0, or -EINVAL with the reason ---- */
+int sa_check(const struct sad *sad, const struct sa_params *p, struct reason *why);
+/* What of a live SA must stay as it is: workers read it without a lock. */
+int sa_check_update(const struct sa_params *old, const struct sa_params *new, struct reason *why);
 
 /* ---- sa_fill.c ---- */
 int sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
