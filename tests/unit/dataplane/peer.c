@@ -219,3 +219,10 @@ peer_trailer(const struct sa *sa, uint8_t *text, size_t len, uint8_t next_header
 	text[len + pad + 1] = next_header;
 	return len + pad + ESP_TRAILER;
 }
+
+size_t
+peer_inner(const struct tunnel *t, uint8_t *text, size_t more)
+{
+	memset(text + 20, 0x5a, more);
+	return put_ipv4(text, peer_host(t), LAN_HOST, IPPROTO_UDP, more);
+}

@@ -47,5 +47,16 @@ struct sa_control *peer_outbound(const struct peer *p, const struct tunnel *t);
 size_t peer_seal(const struct peer *p, const struct sa *sa, uint64_t seq, const void *text,
 		 size_t len, uint8_t *at);
 
+/* The tunnel's host behind the peer: 10.2.NET.3. */
+static inline uint32_t
+peer_host(const struct tunnel *t)
+{
+	return 0x0a020003 + ((uint32_t)t->net << 8);
+}
+
+/* An inner packet from there to LAN_HOST, of `more` bytes behind its IP header. Returns its length.
+ */
+size_t peer_inner(const struct tunnel *t, uint8_t *text, size_t more);
+
 /* The least right padding and trailer behind `len` bytes. Returns the bytes of the whole text. */
 size_t peer_trailer(const struct sa *sa, uint8_t *text, size_t len, uint8_t next_header);

@@ -48,8 +48,8 @@ shuffle(unsigned int order[BATCH])
 static size_t
 seal(const struct sa *sa, uint32_t id, uint8_t *frame)
 {
-	uint8_t text[128] = {0};
-	size_t len = put_ipv4(text, 0x0a020303, LAN_HOST, IPPROTO_UDP, 40);
+	uint8_t text[128];
+	size_t len = peer_inner(&tunnel, text, 40);
 
 	memcpy(text + 28, &id, sizeof(id));
 	return peer_seal(&peer, sa, (uint64_t)id + 1, text, peer_trailer(sa, text, len, 4), frame);

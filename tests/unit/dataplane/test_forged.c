@@ -63,10 +63,8 @@ static size_t
 seal(unsigned int tunnel, uint64_t seq, uint8_t *frame)
 {
 	uint8_t text[256];
-	size_t len = put_ipv4(text, 0x0a020003 + ((uint32_t)tunnels[tunnel].net << 8), LAN_HOST,
-			      IPPROTO_UDP, 60 + (size_t)rand() % 60);
+	size_t len = peer_inner(&tunnels[tunnel], text, 60 + (size_t)rand() % 60);
 
-	memset(text + 20, 0x5a, len - 20);
 	len = peer_trailer(sas[tunnel], text, len, IPPROTO_IPIP);
 	return peer_seal(&peer, sas[tunnel], seq, text, len, frame);
 }

@@ -30,18 +30,11 @@ static struct peer peer;
 static const struct sa *sas[TUNNELS];
 static uint8_t frame[2048], text[2048];
 
-static uint32_t
-behind(unsigned int tunnel)
-{
-	return 0x0a020003 + ((uint32_t)tunnels[tunnel].net << 8);
-}
-
 /* An inner packet in `text`, with `more` bytes behind its IP header. */
 static size_t
 put_inner(unsigned int tunnel, size_t more)
 {
-	memset(text + 20, 0x5a, more);
-	return put_ipv4(text, behind(tunnel), LAN_HOST, IPPROTO_UDP, more);
+	return peer_inner(&tunnels[tunnel], text, more);
 }
 
 /* Seals `len` bytes of text as they are. How it ended: a drop reason, or DROP_COUNT. */
@@ -281,7 +274,7 @@ C52_B22_inner_addresses_are_those_of_the_sa(void **state)
 	assert_int_equal(fate_of_inner(GCM, 1, len, IPPROTO_IPIP), DROP_SELECTOR);
 	len = put_ipv4(text, 0x0a630001, LAN_HOST, IPPROTO_UDP, 40);
 	assert_int_equal(fate_of_inner(GCM, 2, len, IPPROTO_IPIP), DROP_SELECTOR);
-	len = put_ipv4(text, behind(GCM), 0x0a070002, IPPROTO_UDP, 40);
+	len = put_ipv4(text, peer_host(&tunnels[GCM]), 0x0a070002, IPPROTO_UDP, 40);
 	assert_int_equal(fate_of_inner(GCM, 3, len, IPPROTO_IPIP), DROP_SELECTOR);
 	assert_false(delivered());
 	assert_int_equal(fate_of_good(GCM, 4), DROP_COUNT);
@@ -301,7 +294,7 @@ C53_clear_text_passes_neither_where_it_must_be_protected_nor_discarded(void **st
 	size_t l2 = engine_put_l2(&e, frame, 1, RTE_ETHER_TYPE_IPV4), len;
 
 	memset(frame + l2 + 20, 0x5a, 40);
-	len = l2 + put_ipv4(frame + l2, behind(GCM), LAN_HOST, IPPROTO_UDP, 40);
+	len = l2 + put_ipv4(frame + l2, peer_host(&tunnels[GCM]), LAN_HOST, IPPROTO_UDP, 40);
 	assert_int_equal(engine_fate(&e, 1, frame, len), DROP_POLICY_IN);
 	assert_int_equal(spd_add(e.dp->spd, &discard, false, NULL), 0);
 	len = l2 + put_ipv4(frame + l2, 0x0a02f003, LAN_HOST, IPPROTO_UDP, 40);
@@ -342,7 +335,7 @@ B24_esp_inside_esp_for_a_protected_host_is_delivered_as_it_is(void **state)
 	size_t len;
 
 	memset(text + 20, 0x77, 64);
-	len = put_ipv4(text, behind(GCM), LAN_HOST, IPPROTO_ESP, 64);
+	len = put_ipv4(text, peer_host(&tunnels[GCM]), LAN_HOST, IPPROTO_ESP, 64);
 	assert_int_equal(fate_of_inner(GCM, 1, len, IPPROTO_IPIP), DROP_COUNT);
 	m = engine_sent(&e, 0);
 	assert_non_null(m);
@@ -444,7 +437,7 @@ B40_an_expired_sa_opens_and_seals_nothing(void **state)
 	atomic_store(&out->sa->state, SA_EXPIRED);
 	assert_int_equal(fate_of_good(GCM, 1), DROP_SA_EXPIRED);
 	engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
-	l2 += put_ipv4(frame + l2, LAN_HOST, behind(GCM), IPPROTO_UDP, 40);
+	l2 += put_ipv4(frame + l2, LAN_HOST, peer_host(&tunnels[GCM]), IPPROTO_UDP, 40);
 	assert_int_equal(engine_fate(&e, 0, frame, l2), DROP_NO_SA_OUT);
 	assert_null(engine_sent(&e, 1));
 }

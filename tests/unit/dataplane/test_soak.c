@@ -58,11 +58,7 @@ seal_text(unsigned int t, uint8_t *text, size_t len, uint8_t next_header)
 static size_t
 inner(unsigned int t, uint8_t *text)
 {
-	size_t len = put_ipv4(text, 0x0a020003 + ((uint32_t)tunnels[t].net << 8), LAN_HOST,
-			      IPPROTO_UDP, 20 + (size_t)rand() % 100);
-
-	memset(text + 20, 0x5a, len - 20);
-	return len;
+	return peer_inner(&tunnels[t], text, 20 + (size_t)rand() % 100);
 }
 
 /* A frame for the unprotected port, or the protected one. Every second one is good. */
@@ -121,9 +117,8 @@ make(unsigned int *port, size_t *len)
 		*port = 0;
 		l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
 		memset(frame + l2 + 20, 0x5a, 100);
-		*len = l2 + put_ipv4(frame + l2, LAN_HOST,
-				     0x0a020003 + ((uint32_t)tunnels[t].net << 8), IPPROTO_UDP,
-				     100);
+		*len = l2 +
+		       put_ipv4(frame + l2, LAN_HOST, peer_host(&tunnels[t]), IPPROTO_UDP, 100);
 		expected.sealed++;
 		return frame;
 	}
