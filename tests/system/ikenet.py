@@ -135,6 +135,21 @@ class Eye:
         self.socket.close()
 
 
+@contextlib.contextmanager
+def watched(switch, sites, engines):
+    """Gives an eye on the wire: a test may look() itself, and what is left must not be clear text. In
+    the end everything that IKE had installed is gone."""
+    eye = Eye(switch)
+    yield eye
+    assert not eye.look()["clear"]
+    eye.close()
+    for site in sites:
+        site.charon.clear()
+    for engine in engines:
+        wait_for(lambda: not engine.ctl("sa", "show")["sa"], "the SAD to be empty")
+        assert not engine.ctl("policy", "show")["policy"]
+
+
 class Client:
     """A host behind a gateway, or anywhere with addresses: who sends and receives."""
 

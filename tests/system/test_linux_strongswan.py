@@ -4,7 +4,7 @@
 import pytest
 
 from charon import Authority
-from ikenet import Eye, Flow, Site, Switch, configure
+from ikenet import Flow, Site, Switch, configure, watched
 from linux_site import GuestSite
 from netns import wait_for
 
@@ -38,13 +38,8 @@ def sun(sites):
 def eye(sites):
     """Watches the wire: nothing may pass in clear text. In the end both sides have nothing left."""
     switch, moon, sun = sites
-    eye = Eye(switch)
-    yield eye
-    assert not eye.look()["clear"]
-    eye.close()
-    for site in (moon, sun):
-        site.charon.clear()
-    wait_for(lambda: not moon.engine.ctl("sa", "show")["sa"], "the engine's SAD to be empty")
+    with watched(switch, [moon, sun], [moon.engine]) as eye:
+        yield eye
     wait_for(lambda: not sun.guest.run("ip xfrm state"), "the kernel's SAD to be empty")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine import TOOLS
 from gateway import FLUSH
-from ikenet import Client, Eye, Flow, Switch, configure, moon_and_sun
+from ikenet import Client, Flow, Switch, configure, moon_and_sun, watched
 from netns import wait_for
 
 ALICE, ALICE6 = "10.1.0.2", "2001:db8:1::2"
@@ -38,18 +38,9 @@ def sun(sites):
 
 @pytest.fixture(autouse=True)
 def eye(sites):
-    """Watches the wire: a test may look() itself, and what is left must not be clear text. In the end
-    everything that IKE had installed is gone."""
     switch, *gateways = sites
-    eye = Eye(switch)
-    yield eye
-    assert not eye.look()["clear"]
-    eye.close()
-    for site in gateways:
-        site.charon.clear()
-    for site in gateways:
-        wait_for(lambda: not site.engine.ctl("sa", "show")["sa"], f"{site.name}'s SAD to be empty")
-        assert not site.engine.ctl("policy", "show")["policy"]
+    with watched(switch, gateways, [site.engine for site in gateways]) as eye:
+        yield eye
 
 
 def up(moon, sun, child="net", **options):

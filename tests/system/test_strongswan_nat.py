@@ -10,7 +10,7 @@ import contextlib
 import pytest
 
 from charon import Authority
-from ikenet import Eye, Flow, LibipsecSite, Nat, Site, Switch, configure, esp_numbers, kind_of
+from ikenet import Flow, LibipsecSite, Nat, Site, Switch, configure, esp_numbers, kind_of, watched
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -67,12 +67,8 @@ def dave(nat, site):
 
 @pytest.fixture(autouse=True)
 def eye(switch, sun):
-    eye = Eye(switch)
-    yield eye
-    assert not eye.look()["clear"]
-    eye.close()
-    sun.charon.clear()
-    wait_for(lambda: not sun.engine.ctl("sa", "show")["sa"], "sun's SAD to be empty")
+    with watched(switch, [sun], [sun.engine]) as eye:
+        yield eye
 
 
 def serve(sun, ike=(), pools=(), **child):

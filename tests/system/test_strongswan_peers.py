@@ -6,7 +6,7 @@ kernel-libipsec. That one speaks ESP in UDP, tunnel mode and 32-bit sequence num
 
 import pytest
 
-from ikenet import Eye, Flow, LibipsecSite, Switch, configure, moon_and_sun
+from ikenet import Flow, LibipsecSite, Switch, configure, moon_and_sun, watched
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -21,13 +21,8 @@ def sites(netns):
 @pytest.fixture(autouse=True)
 def eye(sites):
     switch, moon, sun = sites
-    eye = Eye(switch)
-    yield eye
-    assert not eye.look()["clear"]
-    eye.close()
-    for site in (moon, sun):
-        site.charon.clear()
-    wait_for(lambda: not moon.engine.ctl("sa", "show")["sa"], "moon's SAD to be empty")
+    with watched(switch, [moon, sun], [moon.engine]) as eye:
+        yield eye
 
 
 @pytest.mark.parametrize("proposal", ["aes128gcm16", "aes256gcm16", "chacha20poly1305",
