@@ -192,7 +192,7 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
 	w->reassembly_due = UINT64_MAX;
 	if (w->inbox == NULL || w->reassembly == NULL) {
-		reason_set(why, ENOMEM, "worker %u: no memory for its inbox", id);
+		reason_set(why, ENOMEM, "worker %u: no memory for its inbox or its fragments", id);
 		worker_free(w);
 		return NULL;
 	}
