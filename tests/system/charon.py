@@ -229,6 +229,10 @@ class Charon:
                  if child["state"] == state and name in (None, child["name"])]
         return sorted(found, key=lambda child: int(child["uniqueid"]))
 
+    def spis(self, name):
+        """Its SPIs of the installed ones: for a moment of a rekeying there is none."""
+        return {child["spi-in"] for child in self.children(name)}
+
     def await_children(self, name, count=1, seconds=30):
         """Waits for so many installed CHILD_SAs, and gives them."""
         wait_for(lambda: len(self.children(name)) == count,

@@ -105,8 +105,7 @@ def test_net2net_rekey(moon, sun, eye, what):
             there.await_more()
             site.charon.swanctl("--rekey", *what)
             if what[0] == "--child":
-                wait_for(lambda: any(child["spi-in"] not in spis for child in
-                                     moon.charon.children("net")), "a new SA", every=0.05)
+                wait_for(lambda: moon.charon.spis("net") - spis, "a new SA", every=0.05)
             spis.add(moon.charon.await_children("net")[0]["spi-in"])
         there.await_more()
     for flow in (there, back):

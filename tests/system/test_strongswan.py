@@ -165,8 +165,7 @@ class TestRekey:
                 there.await_more()
                 site.charon.swanctl("--rekey", *what)
                 if what[0] == "--child":
-                    wait_for(lambda: moon.charon.children("net")[-1]["spi-in"] not in spis, "a new SA",
-                             every=0.05)
+                    wait_for(lambda: moon.charon.spis("net") - spis, "a new SA", every=0.05)
                 spis.add(moon.charon.await_children("net")[0]["spi-in"])
             there.await_more(1000)
         assert len(spis) == (5 if what[0] == "--child" else 1)
@@ -200,9 +199,7 @@ class TestRekey:
         """EXPIRE: the engine counts packets, charon rekeys when they are used up."""
         first = up(moon, sun, rekey_packets=500, life_packets=100000, rand_packets=0)
         with Flow(moon.client, sun.client, BOB) as flow:
-            wait_for(lambda: first["spi-in"] not in [c["spi-in"] for c in
-                                                     moon.charon.children("net")],
-                     "a rekeying", every=0.1)
+            wait_for(lambda: moon.charon.spis("net") - {first["spi-in"]}, "a rekeying", every=0.1)
             flow.await_more()
         assert (flow.lost, flow.twice) == ([], 0), flow.sent
 

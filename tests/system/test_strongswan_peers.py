@@ -49,10 +49,9 @@ def test_kernel_libipsec_rekeyed_from_both_sides(sites, eye):
     with Flow(moon.client, sun.client, BOB) as there, Flow(sun.client, moon.client, ALICE) as back:
         for site in (moon, sun):
             there.await_more()
-            old = moon.charon.children("net")[0]["spi-in"]
+            old = moon.charon.await_children("net")[0]["spi-in"]
             site.charon.swanctl("--rekey", "--child", "net")
-            wait_for(lambda: old not in [c["spi-in"] for c in moon.charon.children("net")],
-                     "another SA", every=0.05)
+            wait_for(lambda: moon.charon.spis("net") - {old}, "another SA", every=0.05)
         there.await_more(500)
         back.await_more(500)
     assert (there.lost, there.twice) == ([], 0), there.sent
