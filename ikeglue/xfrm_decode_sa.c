@@ -280,6 +280,8 @@ xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *att
 	if (rc < 0)
 		return rc;
 	decode_counted(attrs, &p->counted);
+	if ((p->flags & SA_ESN) != 0 && !attrs->data[XFRMA_REPLAY_ESN_VAL])
+		return reason_set(why, EINVAL, "ESN without XFRMA_REPLAY_ESN_VAL");
 	return decode_replay(info->replay_window, attrs, p, why);
 }
 

@@ -5,14 +5,15 @@
 # time, each from its kept corpus. Inputs that are new stay in BUILD/corpus/TARGET, what breaks a
 # target in BUILD/crash-TARGET-*.
 #
-#   scripts/fuzz.sh BUILD [SECONDS]            30 s each, unless it is said otherwise
-#   scripts/fuzz.sh BUILD runs=N [TARGET...]   N executions each
+#   scripts/fuzz.sh BUILD [SECONDS]            30 s each, unless it is said otherwise: always the same
+#                                              walk, so that two runs of one tree differ little
+#   scripts/fuzz.sh BUILD runs=N [TARGET...]   N executions each, another walk every time
 #   scripts/fuzz.sh BUILD keep                 what the new inputs add becomes part of the kept corpus
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 if [[ ! -x ${1-}/tests/fuzz/fuzz_walk ]]; then
-	sed -n '4,11s/^# \{0,1\}//p' "$0" >&2
+	sed -n '4,12s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 fi
 build=$(realpath "$1")
@@ -37,7 +38,7 @@ fuzz() {
 	mkdir -p "$build/corpus/$target"
 	case $amount in
 	runs=*) options+=("-runs=${amount#runs=}") ;;
-	*) options+=("-max_total_time=$amount") ;;
+	*) options+=("-max_total_time=$amount" -seed=1) ;;
 	esac
 	[[ ! -f tests/fuzz/$target.dict ]] || options+=("-dict=tests/fuzz/$target.dict")
 	if ! "$build/tests/fuzz/fuzz_$target" "${options[@]}" -artifact_prefix="$build/crash-$target-" \

@@ -398,6 +398,20 @@ S8_replay_state_is_judged(void **state)
 	}
 }
 
+/* Numbers of 64 bits do not fit the legacy state, nor a window that is told in its place. */
+static void
+S8_extended_numbers_need_their_own_replay_state(void **state)
+{
+	const struct xfrm_replay_state legacy = {.oseq = 3, .bitmap = 3};
+	struct xfrm_usersa_info *info;
+	struct xfrm_buf buf;
+
+	new_sa_with(&buf, XFRMA_REPLAY_VAL, &legacy, sizeof(legacy));
+	info = NLMSG_DATA((struct nlmsghdr *)buf.data);
+	info->flags |= XFRM_STATE_ESN;
+	assert_refused(&buf, EINVAL, "ESN without XFRMA_REPLAY_ESN_VAL");
+}
+
 /* iproute2 says how long the bitmap is and leaves it out. */
 static void
 replay_state_without_its_bitmap_is_accepted(void **state)
@@ -568,6 +582,7 @@ main(void)
 		cmocka_unit_test(C73_S8_algorithms_are_judged),
 		cmocka_unit_test(algorithms_of_ah_are_judged),
 		cmocka_unit_test(S8_replay_state_is_judged),
+		cmocka_unit_test(S8_extended_numbers_need_their_own_replay_state),
 		cmocka_unit_test(replay_state_without_its_bitmap_is_accepted),
 		cmocka_unit_test(C2_S7_spi_ranges_are_judged),
 		cmocka_unit_test(policies_are_judged),
