@@ -57,6 +57,8 @@ class Nat:
                 chain back { type nat hook postrouting priority srcnat;
                              oifname out masquerade random; }
                 chain there { type nat hook prerouting priority dstnat; }
+                chain nobody { type filter hook input priority filter;
+                               iifname out meta l4proto udp drop; }
             }""")
         if forward:  # what is sent to the IKE ports here goes to one inside
             netns.run("nft", "add rule ip nat there iifname out udp dport { 500, 4500 } dnat to "

@@ -65,6 +65,21 @@ def traffic(moon, sun, eye, address=BOB):
     assert not seen["clear"]
 
 
+def host2host(moon, sun, eye, outer, **child):
+    """The gateways' own addresses and packets; their kernels learn what fits the SA."""
+    made = up(moon, sun, outer=outer, children={"net": child})
+    assert made["mode"] == child["mode"].upper()
+    us, them = Client("moon", moon.netns), Client("sun", sun.netns)
+    address = sun.address6 if outer == 6 else sun.address
+    before = moon.sealed()
+    us.ping(address)
+    assert moon.sealed() == (before[0] + 3, before[1] + 3)
+    us.tcp(them, address)
+    seen = eye.look()
+    assert seen["esp"] > 200 and not seen["clear"]
+    return made
+
+
 def connects(moon, sun, port):
     """Whether a TCP connection to bob comes up before moon discards a packet of it."""
     before = moon.engine.drops()["policy_out"]
@@ -117,16 +132,9 @@ class TestNet2Net:
         traffic(moon, sun, eye, BOB6 if inner == 6 else BOB)
 
     @pytest.mark.parametrize("outer", [4, 6], ids=["ip4", "ip6"])
-    def test_host2host(self, moon, sun, eye, outer):
-        """The gateways' own addresses and packets; their kernels learn what fits the tunnel."""
-        up(moon, sun, outer=outer, children={"net": {}})
-        us, them = Client("moon", moon.netns), Client("sun", sun.netns)
-        address = sun.address6 if outer == 6 else sun.address
-        before = moon.sealed()
-        us.ping(address)
-        assert moon.sealed() == (before[0] + 3, before[1] + 3)
-        us.tcp(them, address)
-        assert eye.look()["esp"] > 200
+    @pytest.mark.parametrize("mode", ["tunnel", "transport"])
+    def test_host2host(self, moon, sun, eye, outer, mode):
+        host2host(moon, sun, eye, outer, mode=mode)
 
     def test_net2net_esn(self, moon, sun, eye):
         child = up(moon, sun, esp_proposals="aes128gcm16-esn")
@@ -145,11 +153,15 @@ class TestNet2Net:
         assert child["encr-alg"] == name
         traffic(moon, sun, eye)
 
-
-    def test_ah(self, moon, sun, eye):
+    @pytest.mark.parametrize("outer", [4, 6], ids=["ip4", "ip6"])
+    @pytest.mark.parametrize("mode", ["tunnel", "transport"])
+    def test_ah(self, moon, sun, eye, outer, mode):
         """Authenticated and not encrypted: what the wire carries is AH, and no packet without it."""
-        child = up(moon, sun, ah_proposals="sha256")
+        child = host2host(moon, sun, eye, outer, mode=mode, ah_proposals="sha256")
         assert child["protocol"] == "AH"
+
+    def test_net2net_ah(self, moon, sun, eye):
+        assert up(moon, sun, ah_proposals="sha384-esn")["protocol"] == "AH"
         traffic(moon, sun, eye)
 
 
