@@ -110,6 +110,7 @@ class AhTunnel(Tunnel):
         self.spi_in = next(self.spis)
         self.spi_out = self.spi_in + 0x1000000
         self.key = {way: secrets.token_bytes(algorithm.key_len) for way in "io"}
+        self.auth_key, self.ports = self.key, None
         half = high if esn else None
         tunnel = mode == "tunnel"
         self.into = AhPeer(algorithm, self.spi_in, self.key["i"], theirs, ours, half, tunnel)

@@ -11,6 +11,7 @@ import socket
 import threading
 from pathlib import Path
 
+from esp import Tunnel
 from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway
 from linux_services import ECHO_PORT
 from uml import Guest
@@ -77,29 +78,41 @@ class LinuxGateway(Gateway):
             self.guest.close()
         super().close()
 
-    def tunnel(self, outer=4, inner=(4, 6), **options):
+    def tunnel(self, outer=4, inner=(4, 6), kind=Tunnel, **options):
         """As a gateway's, on both sides."""
-        tunnel = super().tunnel(outer, inner, **options)
-        mirrored = tunnel.mirrored()
-        self.guest.batch(FLUSH + mirrored.states() + [
-            line for family in inner for line in mirrored.policies(FAR[family], NEAR[family])])
+        tunnel = kind(OURS[outer], THEIRS[outer], **options)
+        self.install(tunnel, *((NEAR[family], FAR[family]) for family in inner))
         return tunnel
 
-    def ping(self, family, *sizes, words=""):
-        """The host pings the guest through the tunnel, once with each size; every answer is right."""
-        output = self.peers.run("sh", "-c", "\n".join(
-            f"ping -n -c 1 -W 10 -s {size} {words} {REMOTE[family]} || exit" for size in sizes))
+    def transport(self, family, kind=Tunnel, **options):
+        """Transport mode between the gateway itself and the guest."""
+        tunnel = kind(OURS[family], THEIRS[family], mode="transport", **options)
+        self.install(tunnel, (tunnel.ours, tunnel.theirs), into=("in",))
+        return tunnel
+
+    def install(self, tunnel, *pairs, into=("fwd", "in")):
+        """A tunnel and nothing beside it, with policies for pairs of what is near and what is far."""
+        mirrored = tunnel.mirrored()
+        self.engine.batch(FLUSH + tunnel.states() + [
+            line for near, far in pairs for line in tunnel.policies(near, far, into)])
+        self.guest.batch(FLUSH + mirrored.states() + [
+            line for near, far in pairs for line in mirrored.policies(far, near, into)])
+
+    def ping(self, family, *sizes, words="", netns=None, to=REMOTE):
+        """
+        The host (or whose namespace it is) pings the guest, once with each size; every answer is
+        right.
+        """
+        output = (netns or self.peers).run("sh", "-c", "\n".join(
+            f"ping -n -c 1 -W 10 -s {size} {words} {to[family]} || exit" for size in sizes))
         assert "wrong data" not in output
 
-    def echo(self, family, data, netns=None, source=""):
-        """
-        The host (or whose namespace it is) sends over TCP and the guest sends it all back: gives what
-        came.
-        """
+    def echo(self, family, data, netns=None, source="", to=REMOTE):
+        """It sends over TCP and the guest sends it all back: gives what came."""
         with (netns or self.peers).socket({4: socket.AF_INET, 6: socket.AF_INET6}[family]) as s:
             s.settimeout(60)
             s.bind((source, 0))
-            s.connect((REMOTE[family], ECHO_PORT))
+            s.connect((to[family], ECHO_PORT))
             sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
             sender.start()
             got = b"".join(iter(lambda: s.recv(65536), b""))
@@ -109,9 +122,15 @@ class LinuxGateway(Gateway):
     @contextlib.contextmanager
     def nothing_lost(self):
         """Neither side counts anything as wrong meanwhile."""
-        before = self.engine.drops(), self.guest_errors()
+        before = self.wrong()
         yield
-        assert (self.engine.drops(), self.guest_errors()) == before
+        after = self.wrong()
+        assert after == before, f"{before} became {after}"
+
+    def wrong(self):
+        """What both sides have counted as wrong, where it is not nothing."""
+        drops = self.engine.drops()
+        return {reason: drops[reason] for reason in drops if drops[reason]}, self.guest_errors()
 
     def guest_errors(self):
         """What the guest's kernel has counted as wrong, of all SAs and of those it has now."""

@@ -13,6 +13,11 @@ UDP_ENCAP = 100
 UDP_ENCAP_ESPINUDP = 2
 ECHO_PORT = 7
 
+# linux/xfrm.h: a policy of one socket, by which it sends and takes packets as they are.
+XFRM_POLICY = {socket.AF_INET: (socket.IPPROTO_IP, 17), socket.AF_INET6: (socket.IPPROTO_IPV6, 35)}
+USERPOLICY_INFO = 168  # bytes of struct xfrm_userpolicy_info; 0 is "allow"
+SELECTOR_FAMILY, DIRECTION = 40, 160  # where these stand in it
+
 
 def listen(family, kind, port):
     listener = socket.socket(family, kind)
@@ -20,6 +25,15 @@ def listen(family, kind, port):
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     listener.bind(("", port))
     return listener
+
+
+def bypass(listener, family):
+    """What is for a transport policy to protect is also what UDP from there carries it in."""
+    for direction in (0, 1):  # in, out
+        policy = bytearray(USERPOLICY_INFO)
+        policy[SELECTOR_FAMILY] = family
+        policy[DIRECTION] = direction
+        listener.setsockopt(*XFRM_POLICY[family], bytes(policy))
 
 
 def echo(listener):
@@ -32,9 +46,10 @@ def echo(listener):
 
 def main():
     families = (socket.AF_INET, socket.AF_INET6)
-    encapsulated = [listen(family, socket.SOCK_DGRAM, 4500) for family in families]
-    for listener in encapsulated:
+    encapsulated = {family: listen(family, socket.SOCK_DGRAM, 4500) for family in families}
+    for family, listener in encapsulated.items():
         listener.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)
+        bypass(listener, family)
     for family in families:
         listener = listen(family, socket.SOCK_STREAM, ECHO_PORT)
         listener.listen()
