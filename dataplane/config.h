@@ -91,6 +91,7 @@ struct config_tunnels {
 	uint32_t path_mtu_age;         /* seconds, default 600 */
 	enum config_ecn ecn_anomalies; /* default log */
 	enum config_mss mss_clamp;     /* default off */
+	uint32_t dummy_rate;           /* packets a second for each SA, default 0 */
 };
 
 struct config_host {

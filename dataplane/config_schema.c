@@ -76,6 +76,7 @@ static const struct range {
 	uint32_t min, max;
 } ranges[] = {
 	{"cores", 0, 65535},
+	{"dummy_rate", 0, 1000},
 	{"id", 1, 4094},
 	{"mark", 0, UINT32_MAX},
 	{"mark_in", 0, UINT32_MAX},
@@ -200,6 +201,7 @@ static const cyaml_schema_field_t tunnels_fields[] = {
 	NUMBER(OPTIONAL, struct config_tunnels, path_mtu_age),
 	CHOICE(OPTIONAL, struct config_tunnels, ecn_anomalies, ecn_names),
 	CHOICE(OPTIONAL, struct config_tunnels, mss_clamp, mss_names),
+	NUMBER(OPTIONAL, struct config_tunnels, dummy_rate),
 	CYAML_FIELD_END,
 };
 

@@ -25,6 +25,7 @@
 #include "config.h"
 #include "crypto/crypto.h"
 #include "dataplane.h"
+#include "dummy.h"
 #include "eal.h"
 #include "ecn_log.h"
 #include "host.h"
@@ -60,6 +61,7 @@ struct daemon {
 	gid_t group;
 	bool carrier[PORTS_MAX];
 	struct ecn_log ecn_log;
+	struct dummies dummies;
 	uint64_t tick_due, neighbours_due; /* monotonic milliseconds */
 	bool stop;
 };
@@ -359,6 +361,7 @@ tick(struct daemon *d)
 {
 	uint64_t now = milliseconds(CLOCK_MONOTONIC);
 
+	dummies_tick(&d->dummies, d->dp, now);
 	if (now >= d->tick_due) {
 		d->tick_due = now + SAD_TICK_MS;
 		sad_tick(d->dp->sad, milliseconds(CLOCK_REALTIME));

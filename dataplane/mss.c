@@ -85,12 +85,9 @@ mss_out(struct worker *w, struct burst *b)
 {
 	if (w->dp->config->tunnels.mss_clamp == MSS_KEEP)
 		return;
-	for (unsigned int i = 0; i < b->n; i++) {
-		const struct packet *p = packet(b->m[i]);
-
+	for (unsigned int i = 0; i < b->n; i++)
 		if (unlikely(is_syn(b->m[i])))
-			clamp(b->m[i], pmtu_inner(w, p->sa, p->out));
-	}
+			clamp(b->m[i], pmtu_room(w, b->m[i]));
 }
 
 /* The SA that the answers to a decrypted packet will take; NULL for none. */

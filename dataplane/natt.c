@@ -18,7 +18,7 @@
 
 #include "checksum.h"
 #include "ip_parse.h"
-#include "room.h"
+#include "made.h"
 #include "worker.h"
 
 RTE_LOG_REGISTER(natt_log, sealane.natt, NOTICE);
@@ -26,7 +26,6 @@ RTE_LOG_REGISTER(natt_log, sealane.natt, NOTICE);
 
 #define WHEEL     256 /* seconds; what is due later is looked at once a turn */
 #define MOVES_MAX 1024
-#define TTL       64
 #define KEEPALIVE 0xff /* RFC 3948 section 2.3 */
 
 /* What is kept of an SA of UDP encapsulation. */
@@ -91,23 +90,13 @@ natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m)
 
 /* ---- local ports ---- */
 
-/* The VRF in which an address is the host's, or -1. */
-static int
-vrf_of(const struct dataplane *dp, uint8_t family, const union ip_addr *addr)
-{
-	for (unsigned int i = 0; i < dp->ifaces_count; i++)
-		if (fib_lookup(dp->fib, dp->ifaces[i].vrf, family, addr, 0)->type == NEXTHOP_LOCAL)
-			return dp->ifaces[i].vrf;
-	return -1;
-}
-
 /* Our end's port of an SA, 0 while neither end is known to be ours. */
 static rte_be16_t
 local_port(const struct dataplane *dp, const struct sa_params *p)
 {
-	if ((p->flags & SA_IN_ONLY) != 0 || vrf_of(dp, p->id.family, &p->id.dst) >= 0)
+	if ((p->flags & SA_IN_ONLY) != 0 || made_vrf(dp, p->id.family, &p->id.dst) >= 0)
 		return p->encap_dport;
-	if ((p->flags & SA_OUT_ONLY) != 0 || vrf_of(dp, p->id.family, &p->src) >= 0)
+	if ((p->flags & SA_OUT_ONLY) != 0 || made_vrf(dp, p->id.family, &p->src) >= 0)
 		return p->encap_sport;
 	return 0;
 }
@@ -199,76 +188,43 @@ schedule_next(struct natt *n, struct natt_sa *s)
 
 /* ---- keepalives ---- */
 
-/* The headers of a datagram on the SA's way, but for what depends on what is in it. */
-static void
-write_headers(const struct sa *sa, uint8_t *at, uint16_t len)
+/* Where the SA's packets go: beside transport mode the outer header says where the peer is now. */
+static union ip_addr
+peer_of(const struct sa *sa)
 {
 	const uint8_t *made = sa_outer(sa);
-	struct rte_ipv4_hdr ip = {.version_ihl = RTE_IPV4_VHL_DEF,
-				  .total_length = rte_cpu_to_be_16(len),
-				  .time_to_live = TTL,
-				  .next_proto_id = IPPROTO_UDP,
-				  .src_addr = sa->src.v4,
-				  .dst_addr = sa->dst.v4};
-	struct rte_ipv6_hdr ip6 = {.vtc_flow = RTE_BE32(UINT32_C(6) << 28),
-				   .payload_len = rte_cpu_to_be_16(len - sizeof(ip6)),
-				   .proto = IPPROTO_UDP,
-				   .hop_limits = TTL};
-	size_t ip_len = sa->family == FAMILY_V4 ? sizeof(ip) : sizeof(ip6);
+	union ip_addr peer = sa->dst;
 
-	memcpy(ip6.src_addr, sa->src.bytes, sizeof(ip6.src_addr));
-	memcpy(ip6.dst_addr, sa->dst.bytes, sizeof(ip6.dst_addr));
-	if (sa->mode != SA_MODE_TRANSPORT) { /* its own header says where the peer is now */
-		memcpy(&ip.dst_addr, made + offsetof(struct rte_ipv4_hdr, dst_addr), 4);
-		memcpy(ip6.dst_addr, made + offsetof(struct rte_ipv6_hdr, dst_addr), 16);
-	}
-	ip.hdr_checksum = rte_ipv4_cksum(&ip);
-	memcpy(at, sa->family == FAMILY_V4 ? (void *)&ip : (void *)&ip6, ip_len);
-	memcpy(at + ip_len, made + sa->outer_len - sizeof(struct esp_header) - UDP_HEADER,
-	       UDP_HEADER);
+	if (sa->mode != SA_MODE_TRANSPORT && sa->family == FAMILY_V4)
+		memcpy(&peer.v4, made + offsetof(struct rte_ipv4_hdr, dst_addr), 4);
+	else if (sa->mode != SA_MODE_TRANSPORT)
+		memcpy(&peer, made + offsetof(struct rte_ipv6_hdr, dst_addr), 16);
+	return peer;
 }
 
 /* One byte from where the SA's packets come to where they go. */
-static struct rte_mbuf *
-keepalive_new(struct natt *n, const struct sa_control *c)
+static void
+send_keepalive(struct natt *n, const struct sa_control *c)
 {
 	const struct sa *sa = c->sa;
-	uint32_t ip_len = sa->family == FAMILY_V4 ? 20 : 40, len = ip_len + UDP_HEADER + 1;
-	int vrf = vrf_of(n->dp, sa->family, &c->params.src);
-	struct rte_mbuf *m = vrf < 0 ? NULL : rte_pktmbuf_alloc(n->dp->pool);
+	const uint8_t *made = sa_outer(sa) + sa->outer_len - sizeof(struct esp_header) - UDP_HEADER;
+	union ip_addr peer = peer_of(sa);
 	struct rte_udp_hdr *udp;
-	enum drop_reason reason;
+	struct rte_mbuf *m;
 
+	m = made_new(n->dp, sa, &peer, IPPROTO_UDP,
+		     (sa->family == FAMILY_V4 ? 20 : 40) + UDP_HEADER + 1);
 	if (m == NULL)
-		return NULL;
-	memset(packet(m), 0, sizeof(struct packet));
-	write_headers(sa, packet_append(m, (uint16_t)len), (uint16_t)len);
-	udp = rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, ip_len);
+		return;
+	udp = rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, packet(m)->l4_off);
+	memcpy(udp, made, UDP_HEADER);
 	udp->dgram_len = rte_cpu_to_be_16(UDP_HEADER + 1);
 	*(uint8_t *)(udp + 1) = KEEPALIVE;
-	if (!ip_parse(m, false, &reason)) {
-		rte_pktmbuf_free(m);
-		return NULL;
-	}
 	if (sa->family == FAMILY_V6)
 		udp->dgram_cksum = checksum_l4(m);
 	/* As ESP of ours it goes past policy, and finds its way by its destination. */
 	packet(m)->flags = PACKET_SEALED;
-	packet(m)->vrf = (uint16_t)vrf;
-	packet(m)->in = packet(m)->out = 0;
-	packet(m)->resume = RESUME_MADE;
-	return m;
-}
-
-static void
-send_keepalive(struct natt *n, const struct sa_control *c)
-{
-	/* Relaxed: any worker will do. */
-	uint32_t owner = atomic_load_explicit(&c->sa->owner, memory_order_relaxed);
-	struct rte_mbuf *m = keepalive_new(n, c);
-
-	if (m != NULL && rte_ring_enqueue(n->dp->workers[owner]->inbox, m) != 0)
-		rte_pktmbuf_free(m);
+	made_send(n->dp, sa, m, RESUME_MADE);
 }
 
 /* RFC 3948 section 4: only where nothing was sent for so long. */

@@ -28,7 +28,8 @@ enum resume {
 	RESUME_SPD_LOOKUP,        /* clear, on its way out of an unprotected interface */
 	RESUME_ADJACENCY,         /* next hop to be found (again) */
 	RESUME_TX,                /* a finished frame for `out` */
-	RESUME_MADE,              /* likewise, made by the control thread */
+	RESUME_MADE,              /* a packet of the control thread's, next hop to be found */
+	RESUME_DUMMY,             /* likewise, to become ESP of no content */
 	RESUME_DROP_NO_NEIGHBOUR, /* waited in vain for `next_hop` on `out`: to be dropped so */
 };
 
@@ -76,6 +77,10 @@ struct packet {
 			struct rte_mbuf *later;
 			uint16_t start, end; /* its part of the datagram */
 			uint16_t payload;    /* bytes in front of that */
+		};
+		struct { /* a dummy packet, before it has its SA */
+			rte_be32_t dummy_spi;
+			uint8_t dummy_carrier; /* sa.carrier */
 		};
 	};
 	uint8_t spi_lead; /* of what comes protected: bytes from l4_off to the SPI */

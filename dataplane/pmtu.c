@@ -31,6 +31,16 @@ pmtu_inner(const struct worker *w, struct sa *sa, uint16_t iface)
 	return esp_inner_mtu(sa, outer_mtu(w, sa, iface));
 }
 
+uint32_t
+pmtu_room(const struct worker *w, const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+
+	if (p->sa->mode == SA_MODE_TUNNEL)
+		return pmtu_inner(w, p->sa, p->out);
+	return esp_mode_mtu(m, outer_mtu(w, p->sa, p->out));
+}
+
 /* Adds to the burst; a full one first goes the rest of the way. */
 static void
 add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)

@@ -4,8 +4,12 @@
 
 #include <stdint.h>
 
+struct rte_mbuf;
 struct sa;
 struct worker;
 
 /* The largest inner packet that the SA takes now, its packets leaving by that interface's side. */
 uint32_t pmtu_inner(const struct worker *w, struct sa *sa, uint16_t iface);
+
+/* The largest packet with the headers of this one that its SA takes on its way, in any mode. */
+uint32_t pmtu_room(const struct worker *w, const struct rte_mbuf *m);

@@ -15,8 +15,7 @@
 unsigned int
 tfc_pad(struct worker *w, struct rte_mbuf **m, unsigned int n)
 {
-	const struct packet *first = packet(m[0]);
-	uint32_t len = RTE_MIN(first->sa->tfcpad, pmtu_inner(w, first->sa, first->out));
+	uint32_t len = RTE_MIN(packet(m[0])->sa->tfcpad, pmtu_room(w, m[0]));
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < n; i++) {

@@ -36,6 +36,10 @@ static stage_fn *const sealing[] = {
 	seq_reserve, esp_encap, crypto_seal_stage, /* joins `leaving`; AH goes to `outbound_ah` */
 };
 
+static stage_fn *const dummies[] = {
+	dummy_number, esp_encap, dummy_mark, crypto_seal_stage, /* joins `leaving` */
+};
+
 static stage_fn *const outbound_ah[] = {
 	ah_encap, ah_seal, /* joins `leaving` */
 };
@@ -113,7 +117,7 @@ drop_unresolved(struct worker *w, struct rte_mbuf *m)
 void
 walk_resume(struct worker *w, struct burst *b)
 {
-	struct burst frames = {0}, finished = {0};
+	struct burst frames = {0}, finished = {0}, made = {0};
 
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
@@ -135,6 +139,9 @@ walk_resume(struct worker *w, struct burst *b)
 		case RESUME_MADE:
 			burst_add(&w->leaving, m);
 			break;
+		case RESUME_DUMMY:
+			burst_add(&made, m);
+			break;
 		case RESUME_TX:
 			burst_add(&finished, m);
 			break;
@@ -144,6 +151,7 @@ walk_resume(struct worker *w, struct burst *b)
 		}
 	}
 	b->n = 0;
+	RUN(dummies, w, &made);
 	tx(w, &finished);
 	walk(w, &frames);
 }

@@ -59,6 +59,9 @@ stage_fn crypto_seal_stage;
 stage_fn ah_encap; /* for AH: behind seq_reserve */
 stage_fn ah_seal;
 
+stage_fn dummy_number; /* dummy packets: their SA, number and length, in place of seq_reserve */
+stage_fn dummy_mark;   /* behind esp_encap: the trailer says that there is nothing inside */
+
 stage_fn adjacency; /* outer route where sealed, neighbour, Ethernet header */
 stage_fn tx;        /* to the port's queue, or its owner */
 

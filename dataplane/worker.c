@@ -48,7 +48,7 @@ count_inbox(struct worker *w, const struct burst *b)
 		if (p->resume == RESUME_CLASSIFY && (p->flags & PACKET_FROM_HOST) != 0) {
 			w->count.received++;
 			w->count.iface[p->in].from_host++;
-		} else if (p->resume == RESUME_MADE) {
+		} else if (p->resume == RESUME_MADE || p->resume == RESUME_DUMMY) {
 			w->count.made++;
 		} else {
 			w->count.resumed++;

@@ -7,6 +7,7 @@ that whatever happens is what the test did.
 
 import itertools
 
+import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import AH, ESP
@@ -154,3 +155,13 @@ class Gateway:
         after = self.engine.drops()
         reasons = {r: after[r] - before[r] for r in after if after[r] != before[r]}
         return reasons, self.lan.take() + self.wan.take()
+
+
+def gateway_with(**options):
+    """A fixture: a gateway that is configured otherwise, for the tests of a module."""
+    @pytest.fixture(scope="module")
+    def fixture():
+        gateway = Gateway(**options)
+        yield gateway
+        gateway.close()
+    return fixture

@@ -10,22 +10,13 @@ from scapy.layers.inet6 import ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 from scapy.layers.ipsec import ESP
 from scapy.packet import Raw
 
-from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway, is_esp, udp
+from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, gateway_with, is_esp, udp
 from netns import wait_for
 from test_mtu import every_outer, inner_mtu, sized, too_big
 
 ROUTER = {4: "198.51.100.7", 6: "2001:db8:ff::7"}  # between the gateways
 BEHIND = {4: "172.16.0.9", 6: "2001:db8:99::9"}  # behind a gateway, and outside the selectors
 FULL = 1400
-
-
-def gateway_with(**options):
-    @pytest.fixture(scope="module")
-    def fixture():
-        gateway = Gateway(**options)
-        yield gateway
-        gateway.close()
-    return fixture
 
 
 impatient = gateway_with(tunnels={"path_mtu_age": 1}, spd={"errors": "silent"})

@@ -6,18 +6,9 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
-from gateway import HOST, REMOTE, Gateway, is_esp, udp
+from gateway import HOST, REMOTE, gateway_with, is_esp, udp
 
 NARROW = 1300  # too narrow for a tunnel whose own MTU is 1280
-
-
-def gateway_with(**options):
-    @pytest.fixture(scope="module")
-    def fixture():
-        gateway = Gateway(**options)
-        yield gateway
-        gateway.close()
-    return fixture
 
 
 narrow = gateway_with(ports={"wan": {"mtu": NARROW}})

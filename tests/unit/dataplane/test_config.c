@@ -212,6 +212,7 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->tunnels.path_mtu_age, 600);
 	assert_int_equal(c->tunnels.ecn_anomalies, ECN_LOG);
 	assert_int_equal(c->tunnels.mss_clamp, MSS_KEEP);
+	assert_int_equal(c->tunnels.dummy_rate, 0);
 	assert_int_equal(c->spd.errors, ERRORS_ANSWER);
 	assert_int_equal(c->reassembly.max_sets, 256);
 	assert_int_equal(c->reassembly.max_bytes, 2u << 20);
@@ -243,8 +244,7 @@ every_key_arrives(void **state)
 		"  side: unprotected\n"
 		"  mtu: 9000\n"
 		"  host_interface: tap0\n"
-		"  tenant: 5\n"
-		"  table: 100\n"
+		"  tenant: 5\n  table: 100\n"
 		"  vlans:\n"
 		"  - {name: v7, id: 7, side: protected, mtu: 1400, host_interface: tap7, tenant: 6,"
 		" table: 101}\n"
@@ -258,7 +258,7 @@ every_key_arrives(void **state)
 		"spd: {max_policies: 20, no_match: bypass, fragments: discard, errors: silent}\n"
 		"host: {punt_rate: 77}\n"
 		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60, "
-		"ecn_anomalies: silent, mss_clamp: on}\n"
+		"ecn_anomalies: silent, mss_clamp: on, dummy_rate: 9}\n"
 		"reassembly: {max_sets: 30, max_bytes: 300000, timeout: 40}\n"
 		"crypto: {backend: openssl, legacy: [sha1]}\n"
 		"sockets: {xfrm: /a, show: /b, group: root}\n"
@@ -299,6 +299,7 @@ every_key_arrives(void **state)
 	assert_int_equal(c->tunnels.path_mtu_age, 60);
 	assert_int_equal(c->tunnels.ecn_anomalies, ECN_SILENT);
 	assert_int_equal(c->tunnels.mss_clamp, MSS_CLAMP);
+	assert_int_equal(c->tunnels.dummy_rate, 9);
 	assert_int_equal(c->spd.errors, ERRORS_SILENT);
 	assert_int_equal(c->reassembly.max_sets, 30);
 	assert_int_equal(c->reassembly.max_bytes, 300000);
