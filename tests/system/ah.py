@@ -102,11 +102,11 @@ class AhTunnel(Tunnel):
 
     spis = itertools.count(0x3000001)
 
-    def __init__(self, ours, theirs, algorithm=SHA256, reqid=1, esn=False, high=0, window=64,
-                 mode="tunnel", flags=""):
+    def __init__(self, ours, theirs, algorithm=SHA256, reqid=1, esn=False, high=0, low=0,
+                 window=64, mode="tunnel", flags=""):
         self.ours, self.theirs, self.suite, self.mode, self.flags = (
             ours, theirs, algorithm, mode, flags)
-        self.reqid, self.esn, self.high, self.window = reqid, esn, high, window
+        self.reqid, self.esn, self.high, self.low, self.window = reqid, esn, high, low, window
         self.spi_in = next(self.spis)
         self.spi_out = self.spi_in + 0x1000000
         self.key = {way: secrets.token_bytes(algorithm.key_len) for way in "io"}
@@ -127,6 +127,8 @@ class AhTunnel(Tunnel):
             words += "flag esn "
             if self.high:
                 words += f"{'replay-seq-hi' if way == 'i' else 'replay-oseq-hi'} {self.high} "
+        if self.low:
+            words += f"{'replay-seq' if way == 'i' else 'replay-oseq'} {self.low:#x} "
         return words + self.suite.words(self.key[way])
 
     def template(self, way):
