@@ -106,6 +106,11 @@ void dump_continue(struct ctl *ctl, struct client *client);
 
 int migrate(struct ctl *ctl, const struct xfrm_migration *migration, struct reason *why);
 
+/* ---- lost.c ---- */
+
+/* HAD_TYPE: tells the client that an SA is to be replaced, if it is not here. */
+void lost_sa(struct ctl *ctl, struct client *client, struct sa_params *p);
+
 /* ---- event.c: what subscribers are told ---- */
 
 /* Snapshots for the encoder. */

@@ -3,7 +3,8 @@
  * What the preload library tells the engine and netlink has no message for: the port id that
  * getsockname() gave to the program, the multicast groups that it joined, its socket options. It
  * is sent before the first request and again whenever something changes, has no answer, and is
- * framed as a netlink message of a type that netlink reserves for control.
+ * framed as a netlink message of a type that netlink reserves for control. So is what it says when
+ * the engine comes back.
  */
 #pragma once
 
@@ -13,6 +14,12 @@
 #define HELLO_VERSION 1
 
 #define HELLO_EXT_ACK (1u << 0) /* NETLINK_EXT_ACK is on */
+
+/*
+ * "I had this SA", of a daemon whose connection was lost: a struct xfrm_usersa_info and, where it
+ * had them, XFRMA_MARK and XFRMA_IF_ID. An engine without it answers with a soft EXPIRE.
+ */
+#define HAD_TYPE 0x0e
 
 struct hello {
 	uint32_t version;

@@ -156,20 +156,31 @@ send_again(int fd, ssize_t n, unsigned int *tries)
 	       redirect_ready(fd) == 0;
 }
 
-ssize_t
-send(int fd, const void *buf, size_t n, int flags)
+static ssize_t
+send_to_engine(int fd, const void *buf, size_t n, int flags)
 {
 	const struct real *c = real_functions();
 	unsigned int tries = 0;
 	ssize_t rc;
 
-	if (!redirected(fd))
-		return c->send(fd, buf, n, flags);
 	if (redirect_ready(fd) < 0)
 		return -1;
 	do
 		rc = c->send(fd, buf, n, flags | MSG_NOSIGNAL);
 	while (send_again(fd, rc, &tries));
+	return rc;
+}
+
+ssize_t
+send(int fd, const void *buf, size_t n, int flags)
+{
+	const struct real *c = real_functions();
+	ssize_t rc;
+
+	if (!redirected(fd))
+		return c->send(fd, buf, n, flags);
+	rc = send_to_engine(fd, buf, n, flags);
+	redirect_sent(fd, buf, n, rc >= 0);
 	return rc;
 }
 

@@ -21,8 +21,10 @@
 #include <unistd.h>
 
 #include <linux/netlink.h>
+#include <linux/xfrm.h>
 
 #include "hello.h"
+#include "recall.h"
 
 #define DEFAULT_PATH "/run/sealane/xfrm.sock"
 #define FDS_MAX      65536 /* descriptor numbers that can be redirected */
@@ -35,7 +37,8 @@
 struct link {
 	unsigned int fds; /* descriptors that refer to it, 0: free */
 	bool greeted;
-	int parked; /* the library's end of the pair while the engine is away, or -1 */
+	int parked;       /* the library's end of the pair while the engine is away, or -1 */
+	unsigned int era; /* in which it was connected */
 	uint32_t port, groups, flags;
 };
 
@@ -50,6 +53,8 @@ static struct link links[LINKS_MAX];
 static struct watch watches[WATCHES_MAX];
 static _Atomic unsigned int watches_used; /* relaxed: closing an epoll set is after filling it */
 static bool reviving;                     /* the thread is there; under the lock */
+static enum { WHOLE, LOST_ALL, LOST_SAS } loss; /* what an engine is to be told; under the lock */
+static unsigned int era;                        /* how often that was all; under the lock */
 /* Which link, plus one; 0 none. Written under the lock; relaxed: a program that shares a descriptor
  * between threads has synchronised already. */
 static _Atomic uint8_t link_of[FDS_MAX];
@@ -178,7 +183,7 @@ link_new(void)
 {
 	for (unsigned int i = 0; i < LINKS_MAX; i++) {
 		if (links[i].fds == 0) {
-			links[i] = (struct link){.parked = -1};
+			links[i] = (struct link){.parked = -1, .era = era};
 			return &links[i];
 		}
 	}
@@ -367,6 +372,16 @@ hung_up(int fd)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+/* Unless it was another connection's end that came before, and has been made good. */
+static void
+lose(const struct link *link)
+{
+	if (link->era != era)
+		return;
+	loss = LOST_ALL;
+	recall_lost();
+}
+
 /* Unless another thread has seen it before, and perhaps connected anew. */
 static void
 park(int lost, struct link *link)
@@ -379,14 +394,48 @@ park(int lost, struct link *link)
 	if (fd < 0)
 		return;
 	replace(link, fd);
+	lose(link);
 	revive_later();
+}
+
+/* One policy again: the engine acknowledges it, or has it, or refuses it as it did before. */
+static bool
+send_policy(int fd, const void *message, size_t len)
+{
+	uint8_t answer[4096];
+
+	return real.send(fd, message, len, MSG_NOSIGNAL) >= 0 &&
+	       real.recv(fd, answer, sizeof(answer), 0) > 0;
+}
+
+/* Before anything else is asked of an engine that may be another one. */
+static int
+restore_policies(void)
+{
+	const struct timeval limit = {.tv_sec = DIAL_SECONDS};
+	int fd;
+
+	if (loss != LOST_ALL)
+		return 0;
+	fd = dial(SOCK_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	real.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (recall_policies(send_policy, fd)) {
+		loss = LOST_SAS;
+		era++;
+	} else {
+		recall_lost(); /* all of them, next time */
+	}
+	real.close(fd);
+	return loss == LOST_SAS ? 0 : -1;
 }
 
 /* Closing the parked end wakes a poll() that sleeps on it: it then looks at the new socket. */
 static int
 revive(struct link *link)
 {
-	int fd = dial(SOCK_CLOEXEC);
+	int fd = restore_policies() == 0 ? dial(SOCK_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return -1;
@@ -397,6 +446,7 @@ revive(struct link *link)
 	replace(link, fd);
 	real.close(link->parked);
 	link->parked = -1;
+	link->era = era;
 	return 0;
 }
 
@@ -406,6 +456,38 @@ revive_others(void)
 	for (unsigned int i = 0; i < LINKS_MAX; i++)
 		if (links[i].fds > 0 && links[i].parked >= 0 && revive(&links[i]) < 0)
 			return;
+}
+
+/* What an IKE daemon has and others have not: it is told of SAs that end. */
+static struct link *
+daemon_link(void)
+{
+	for (unsigned int i = 0; i < LINKS_MAX; i++)
+		if (links[i].fds > 0 && links[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))
+			return &links[i];
+	return NULL;
+}
+
+/* Without waiting: the program may have to read before there is room. */
+static bool
+send_sa(int fd, const void *message, size_t len)
+{
+	return real.send(fd, message, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+/* As far as the socket takes it. */
+static void
+tell_lost_sas(void)
+{
+	const struct link *link = daemon_link();
+	int fd = 0;
+
+	if (loss != LOST_SAS || !link || link->parked >= 0)
+		return;
+	while (link_find(fd) != link)
+		fd++;
+	if (recall_sas(send_sa, fd))
+		loss = WHOLE;
 }
 
 /* ---- without the lock ---- */
@@ -436,9 +518,11 @@ revive_thread(void *arg)
 		nanosleep(&pause, NULL);
 		there = engine_there();
 		state = lock();
-		if (there)
+		if (there) {
 			revive_others();
-		more = reviving = any_parked();
+			tell_lost_sas();
+		}
+		more = reviving = any_parked() || (loss != WHOLE && daemon_link());
 		unlock(state);
 	}
 	return NULL;
@@ -548,8 +632,10 @@ redirect_ready(int fd)
 
 	if (link && link->parked >= 0) {
 		rc = revive(link);
-		if (rc == 0)
+		if (rc == 0) {
 			revive_others();
+			tell_lost_sas();
+		}
 	} else if (link && !link->greeted) {
 		rc = greet(fd, link);
 	}
@@ -570,6 +656,17 @@ redirect_lost(int fd)
 	unlock(state);
 	errno = ENETDOWN;
 	return -1;
+}
+
+void
+redirect_sent(int fd, const void *data, size_t len, bool sent)
+{
+	int error = errno, state = lock();
+
+	if (daemon_link())
+		recall_note(data, len, sent);
+	unlock(state);
+	errno = error;
 }
 
 /* Tells the engine, if it is there: it is told everything again when it comes back. */

@@ -11,6 +11,10 @@
  * does, within REVIVE_MS, a thread that lives as long as any is parked: a daemon that only waits
  * for events would not send. An engine that is stopped, so that connecting would not end, is away
  * as well. What a descriptor refers to changes under epoll sets that it is in: it is put in again.
+ *
+ * An engine that comes back has what an IKE daemon installed before the first of the daemon's
+ * requests: its policies, on a connection of their own, and the news of SAs that are gone, where it
+ * subscribed.
  */
 #pragma once
 
@@ -67,6 +71,12 @@ int redirect_ready(int fd);
 
 /* Sending or receiving failed because the engine is gone: parks, sets ENETDOWN, returns -1. */
 int redirect_lost(int fd);
+
+/*
+ * The program has sent this, or could not: what a daemon installs is kept for an engine that has
+ * lost it (recall.h). Leaves errno alone.
+ */
+void redirect_sent(int fd, const void *data, size_t len, bool sent);
 
 /* bind(): a port of 0 is chosen here. */
 int redirect_bind(int fd, uint32_t port, uint32_t groups);

@@ -341,7 +341,18 @@ carry_out(struct exchange *x)
 {
 	if (x->req.type == HELLO_TYPE)
 		return greet(x);
+	if (x->req.type == HAD_TYPE) {
+		lost_sa(x->ctl, x->client, &x->req.sa.params);
+		return 0;
+	}
 	return handlers[x->req.type - XFRM_MSG_BASE](x);
+}
+
+/* Of the preload library itself. */
+static bool
+is_greeting(uint16_t type)
+{
+	return type == HELLO_TYPE || type == HAD_TYPE;
 }
 
 /* ---- requests that come again ---- */
@@ -418,7 +429,7 @@ request_handle(struct ctl *ctl, struct client *client, const struct nlmsghdr *ms
 	int rc;
 
 	/* As the kernel: what is no request, and netlink's own control messages, do nothing. */
-	if (msg->nlmsg_type != HELLO_TYPE &&
+	if (!is_greeting(msg->nlmsg_type) &&
 	    (!(msg->nlmsg_flags & NLM_F_REQUEST) || msg->nlmsg_type < NLMSG_MIN_TYPE)) {
 		if (msg->nlmsg_flags & NLM_F_ACK)
 			acknowledge(&x, msg, 0);

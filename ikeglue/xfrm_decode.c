@@ -128,6 +128,15 @@ decode_hello(const struct body *b, struct xfrm_request *req, struct reason *why)
 }
 
 static int
+decode_had(const struct body *b, struct xfrm_request *req, struct reason *why)
+{
+	struct xfrm_usersa_info info;
+
+	memcpy(&info, b->fixed, sizeof(info));
+	return xfrm_decode_larval(&info, &b->attrs, &req->sa.params, why);
+}
+
+static int
 decode_sa(const struct body *b, struct xfrm_request *req, struct reason *why)
 {
 	struct xfrm_usersa_info info;
@@ -343,6 +352,8 @@ static const struct message messages[XFRM_NR_MSGTYPES] = {
 static const struct message dump_sas = {"XFRM_MSG_GETSA", decode_filter, 0,
 					ATTR(XFRMA_PROTO) | ATTR(XFRMA_ADDRESS_FILTER)};
 static const struct message hello = {"hello", decode_hello, sizeof(struct hello), 0};
+static const struct message had = {"had", decode_had, sizeof(struct xfrm_usersa_info),
+				   ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID)};
 
 const char *
 xfrm_message_name(uint16_t type)
@@ -357,6 +368,8 @@ message_find(const struct xfrm_request *req)
 {
 	if (req->type == HELLO_TYPE)
 		return &hello;
+	if (req->type == HAD_TYPE)
+		return &had;
 	if (!xfrm_message_name(req->type))
 		return NULL;
 	return req->dump && req->type == XFRM_MSG_GETSA ? &dump_sas

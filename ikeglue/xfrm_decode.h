@@ -48,13 +48,14 @@ struct xfrm_migration {
 };
 
 struct xfrm_request {
-	uint16_t type;  /* HELLO_TYPE, or XFRM_MSG_* */
+	uint16_t type;  /* HELLO_TYPE, HAD_TYPE, or XFRM_MSG_* */
 	uint16_t flags; /* NLM_F_* */
 	uint32_t seq;
 	bool dump;
 	union {
 		struct hello hello;
-		/* NEWSA, UPDSA, NEWAE, ALLOCSPI: the last with a range in host byte order. */
+		/* NEWSA, UPDSA, NEWAE, HAD_TYPE, ALLOCSPI: the last with a range in host byte
+		 * order. */
 		struct {
 			struct sa_params params;
 			uint32_t min, max;

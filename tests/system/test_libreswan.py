@@ -62,3 +62,23 @@ def test_pluto(sites, starts):
     sun.pluto.whack("--terminate", "--name", "net")
     for site in (moon, sun):
         wait_for(lambda: not site.engine.ctl("sa", "show")["sa"], f"{site.name}'s SAD to be empty")
+
+
+def test_engine_killed(sites):
+    """A pluto that goes on gets its SAs back likewise."""
+    switch, moon, sun = sites
+    eye = Eye(switch)
+    sun.pluto.whack("--initiate", "--name", "net")
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as there, \
+            Flow(sun.client, moon.client, ALICE, interval=0.01) as back:
+        for _ in range(3):
+            there.await_more(20)
+            back.await_more(20)
+            sun.engine.kill()
+            sun.engine.start()
+            sun.set_up()
+        there.await_more(20)
+        back.await_more(20)
+    assert not eye.look()["clear"]
+    eye.close()
+    moon.client.tcp(sun.client, BOB)

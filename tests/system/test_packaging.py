@@ -11,12 +11,11 @@ from engine import TOOLS
 UNIT = "[Service]\nType=notify\nExecStart=/bin/false\nExecStartPre=/bin/false\n"
 
 
-@pytest.mark.parametrize("unit", ["strongswan", "strongswan-starter", "ipsec", "sealaned"])
+@pytest.mark.parametrize("unit", ["strongswan", "strongswan-starter", "ipsec"])
 def test_systemd_accepts_the_drop_ins(unit, tmp_path):
     dropin = (TOOLS / "packaging" / f"{unit}.conf").read_text()
     (tmp_path / f"{unit}.service").write_text(UNIT)
-    if unit != "sealaned":
-        (tmp_path / "sealaned.service").write_text(UNIT)
+    (tmp_path / "sealaned.service").write_text(UNIT)
     folder = tmp_path / f"{unit}.service.d"
     folder.mkdir()
     # The programs need not be there yet.

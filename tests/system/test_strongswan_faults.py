@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
 Whatever dies or stalls, tunnels come back by themselves, and nothing leaves in clear text meanwhile.
-The engine's death ends its charon, as the service manager does with what is bound to it.
+The test does what the network's configuration does on a gateway: it gives an engine that has been
+started again its addresses.
 """
 
 import signal
+import time
 
 import pytest
 
-from ikenet import Eye, Flow, Switch, configure, moon_and_sun
+from ikenet import PSK, Eye, Flow, Switch, configure, moon_and_sun
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -43,10 +45,58 @@ def charon_again(site, other):
 
 
 @pytest.mark.parametrize("times", TIMES)
-def test_engine_killed(tunnel, times):
+def test_engine_killed(tunnel, times, record_property):
+    """charon goes on, and replaces what the engine has lost. (Prints how long the engine's start took.)"""
+    moon, sun = tunnel
+    pid, seconds = moon.charon.process.pid, []
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as there, \
+            Flow(sun.client, moon.client, ALICE, interval=0.01) as back:
+        for _ in range(times):
+            there.await_more(20)
+            back.await_more(20)
+            moon.engine.kill()
+            begin = time.monotonic()
+            moon.engine.start()
+            seconds.append(time.monotonic() - begin)
+            moon.set_up()
+        there.await_more(20)
+        back.await_more(20)
+    record_property("slowest_engine_start_seconds", f"{max(seconds):.2f}")
+    assert there.twice == back.twice == 0
+    assert moon.charon.process.poll() is None and moon.charon.process.pid == pid
+    moon.client.tcp(sun.client, BOB)
+
+
+def test_engine_killed_without_traps(sites):
+    """Nothing asks for SAs again but the news that they are gone; two children have policies of their own."""
+    switch, moon, sun = sites
+    eye = Eye(switch)
+    for me, other in ((moon, sun), (sun, moon)):
+        near, far = f"10.{me.number}.0.", f"10.{other.number}.0."
+        me.charon.load(connections=me.conf(other, ike={"mobike": "no"}, children={
+            name: {"local_ts": f"{near}2/32[udp/{ports[me is moon]}]",
+                   "remote_ts": f"{far}2/32[udp/{ports[me is sun]}]"}
+            for name, ports in (("one", ("6001", "1024-65535")), ("two", ("6002", "1024-65535")))}),
+            secrets=PSK)
+    moon.charon.initiate("one")
+    moon.charon.initiate("two")
+    moon.engine.kill()
+    moon.engine.start()
+    moon.set_up()
+    for port in (6001, 6002):
+        with Flow(moon.client, sun.client, BOB, port=port, interval=0.01) as flow:
+            flow.await_more(20)
+    assert not eye.look()["clear"]
+    eye.close()
+    for site in (moon, sun):
+        site.charon.clear()
+
+
+def test_engine_and_charon_killed(tunnel):
+    """As where both end with their machine."""
     moon, sun = tunnel
     with Flow(moon.client, sun.client, BOB, interval=0.01) as flow:
-        for _ in range(times):
+        for _ in range(3):
             flow.await_more(20)
             moon.engine.kill()
             moon.charon.kill()

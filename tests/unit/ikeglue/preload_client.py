@@ -5,6 +5,7 @@ Called with the name of one of the functions below; it reads a line from stdin w
 do something first, says "at WORD" where it got to, and an assertion ends it with a traceback.
 """
 import errno
+import itertools
 import os
 import select
 import socket
@@ -13,9 +14,13 @@ import sys
 import threading
 import time
 
+import xfrm
+
 NETLINK_XFRM = 6
 GETSADINFO, NEWSADINFO, FLUSHSA, NEWSA = 0x23, 0x22, 0x1c, 0x10
 ADD_MEMBERSHIP, SOL_NETLINK = 1, 270
+SAS = 1000  # more than a socket holds messages
+numbers = itertools.count(1)
 
 
 def say(word):
@@ -221,6 +226,66 @@ def engine_back():
     number = events.fileno()
     events.close()
     assert info(s) and os.dup2(0, number) == number
+
+
+def ask(s, kind, fixed, *attrs):
+    """A request, which is acknowledged: 0, or its errno."""
+    data = fixed.ljust(len(fixed) + 3 & ~3, b"\0")
+    for number, value in attrs:
+        data += struct.pack("=HH", len(value) + 4, number) + value.ljust(len(value) + 3 & ~3, b"\0")
+    s.send(request(kind, data, next(numbers), 5))
+    return -struct.unpack("=i", s.recv(4096)[16:20])[0]
+
+
+def installs():
+    """A daemon's policies come back by themselves, and it is told of the SAs that are gone."""
+    events, s = netlink(), netlink()
+    events.bind((0, 1 << xfrm.GROUP_EXPIRE - 1))
+    s.bind((0, 0))
+    red = xfrm.A_MARK, struct.pack("=II", 7, 2**32 - 1)
+    deleted, blue = ("10.9.0.0", 16), (xfrm.A_IF_ID, struct.pack("=I", 5))
+    for spi in range(0x1000, 0x1000 + SAS):
+        assert ask(s, xfrm.NEWSA, xfrm.sa_info(spi=spi), xfrm.gcm(spi)) == 0
+    assert ask(s, xfrm.NEWSA, xfrm.sa_info(spi=0x999), xfrm.gcm(1), red) == 0
+    assert ask(s, xfrm.DELSA, xfrm.sa_id(spi=0x1000)) == 0
+    for attrs in (), (red,), (blue,):
+        for far in xfrm.FAR, deleted:
+            assert ask(s, xfrm.NEWPOLICY, xfrm.policy_info(dst=far), xfrm.template(), *attrs) == 0
+    assert ask(s, xfrm.UPDPOLICY, xfrm.policy_info(), xfrm.template(reqid=4)) == 0
+    assert ask(s, xfrm.DELPOLICY, xfrm.policy_id(dst=deleted), red) == 0
+    say("installed")
+    wait()  # the engine is killed
+    assert error_of(events.recv, 4096) == error_of(s.recv, 4096) == errno.ENETDOWN
+    # What fails is the program's to repeat, or done with.
+    assert error_of(ask, s, xfrm.DELPOLICY, xfrm.policy_id(dst=deleted), blue) == errno.ENETDOWN
+    assert error_of(ask, s, xfrm.NEWPOLICY, xfrm.policy_info(dst=("10.8.0.0", 16)),
+                    xfrm.template()) == errno.ENETDOWN
+    say("down")
+    wait()  # it is started again
+    assert info(s)
+    say("up")
+    wait()  # they have been looked at
+    expired = {}
+    while len(expired) < SAS:
+        try:
+            message = xfrm.Message(events.recv(4096))
+        except OSError as error:  # a moment when the parked end was exchanged
+            assert error.errno == errno.ENETDOWN, error
+            continue
+        assert message.type == xfrm.EXPIRE and message.body[224] == 0, message.type  # a soft one
+        expired[struct.unpack_from("!I", message.body, 72)[0]] = message.attributes(232)
+    assert set(expired) == {0x999, *range(0x1001, 0x1000 + SAS)}
+    assert expired[0x999][xfrm.A_MARK] == red[1]
+    # Until they are deleted, nobody else is given their SPIs.
+    assert ask(s, xfrm.DELSA, xfrm.sa_id(spi=0x999), red) == 0
+    assert ask(s, xfrm.DELSA, xfrm.sa_id(spi=0x1001)) == 0
+    assert ask(s, xfrm.DELSA, xfrm.sa_id(spi=0x1000)) == errno.ESRCH
+    assert ask(s, xfrm.FLUSHPOLICY, b"") == ask(s, xfrm.FLUSHSA, b"\0") == 0
+    say("flushed")
+    wait()  # the engine is killed, and started again
+    assert error_of(s.recv, 4096) == errno.ENETDOWN
+    assert info(s)
+    say("up")
 
 
 def overrun():

@@ -117,7 +117,7 @@ S2_unsupported_messages_are_named(void **state)
 	for (unsigned int type = 0; type < 300; type++) {
 		const char *name = xfrm_message_name((uint16_t)type);
 
-		if (type == HELLO_TYPE || type == XFRM_MSG_FLUSHPOLICY)
+		if (type == HELLO_TYPE || type == HAD_TYPE || type == XFRM_MSG_FLUSHPOLICY)
 			continue;
 		head.type = (uint16_t)type;
 		buf.len = 0;
@@ -125,6 +125,22 @@ S2_unsupported_messages_are_named(void **state)
 		assert_true(xfrm_end(&buf));
 		assert_refused(&buf, message_supported(type) ? EINVAL : EOPNOTSUPP,
 			       name ? name : "is unknown");
+	}
+}
+
+static void
+cut_greetings_are_refused(void **state)
+{
+	static const uint16_t types[] = {HELLO_TYPE, HAD_TYPE};
+	struct xfrm_head head = {.flags = 0};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct xfrm_buf buf = {.len = 0};
+
+		head.type = types[i];
+		xfrm_begin(&buf, &head, "seven..", 8);
+		assert_true(xfrm_end(&buf));
+		assert_refused(&buf, EINVAL, "is cut");
 	}
 }
 
@@ -573,6 +589,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(S2_cut_message_is_never_read_past),
 		cmocka_unit_test(S2_unsupported_messages_are_named),
+		cmocka_unit_test(cut_greetings_are_refused),
 		cmocka_unit_test(unsupported_attributes_are_named),
 		cmocka_unit_test(attribute_lengths_are_compared),
 		cmocka_unit_test(a_mark_counts_whole_or_not_at_all),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The preload library, from inside a program that it was loaded into (preload_client.py)."""
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -69,6 +70,32 @@ class Preload(engine.EngineTest):
         self.engine.await_subscriber()
         self.ip("xfrm state flush")
         self.assertEqual(client.wait(), 0)
+
+    def test_what_a_daemon_installed_survives_the_engine(self):
+        client = self.start_client("installs")
+        self.await_word(client, "installed")
+        before = self.policies()
+        self.assertEqual(len(before), 5)
+        self.engine.kill()
+        self.go_on(client)
+        self.await_word(client, "down")
+        self.engine.start()
+        self.go_on(client)
+        self.await_word(client, "up")
+        self.assertEqual(self.policies(), [p for p in before if "10.9.0.0/16" not in p or "if_id" not in p])
+        self.assertIn("reqid 4", "".join(self.policies()))
+        self.go_on(client)
+        self.await_word(client, "flushed")
+        self.engine.kill()
+        self.engine.start()
+        self.go_on(client)
+        self.await_word(client, "up")
+        self.assertEqual(self.policies(), [])
+        self.assertEqual(self.ip("xfrm state"), "")
+
+    def policies(self):
+        """Each as a text."""
+        return sorted(p for p in re.split(r"^(?=src)", self.ip("xfrm policy"), flags=re.M) if p)
 
     def test_engine_that_does_not_answer(self):
         # Listens, takes no connection, and has one in its queue.
