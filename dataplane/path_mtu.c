@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Path MTU discovery for ESP (RFC 4301 section 8.2). A message about our ESP comes in clear text
- * from any router, so it moves no more than it must: the MTU of the one SA whose SPI, addresses and
- * sequence number it knows, downwards only, never below what every path has, for a time, and
- * limited in rate.
+ * Path MTU discovery for ESP and AH (RFC 4301 section 8.2). A message about ours comes in clear
+ * text from any router, so it moves no more than it must: the MTU of the one SA whose SPI,
+ * addresses and sequence number it knows, downwards only, never below what every path has, for a
+ * time, and limited in rate.
  */
 #include "path_mtu.h"
 
@@ -13,6 +13,7 @@
 
 #include <rte_cycles.h>
 
+#include "ah.h"
 #include "checksum.h"
 #include "esp.h"
 #include "icmp_quote.h"
@@ -40,16 +41,32 @@ sent_lately(const struct sa *sa, uint32_t seq)
 	return last != SA_SEQ_CLOSED && (uint32_t)last - seq < RTE_MIN(last, SEQ_RECENT);
 }
 
-/* The SA of ours that sent what is quoted, ESP or ESP in UDP; NULL for none. */
+/* Bytes in front of SPI and number in what is quoted; -1 where it is none of our protocols. */
+static int
+spi_lead(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_ESP:
+		return 0;
+	case IPPROTO_UDP:
+		return UDP_HEADER;
+	case IPPROTO_AH:
+		return AH_SPI_LEAD;
+	default:
+		return -1;
+	}
+}
+
+/* The SA of ours that sent what is quoted; NULL for none. */
 static struct sa *
 find_sa(const struct worker *w, const struct icmp_quote *q)
 {
-	uint32_t off = q->flow.proto == IPPROTO_UDP ? UDP_HEADER : 0;
+	int off = spi_lead(q->flow.proto);
 	struct esp_header esp;
 	struct sa *sa;
 
-	if ((q->flow.proto != IPPROTO_ESP && q->flow.proto != IPPROTO_UDP) ||
-	    q->flow.proto_opaque || q->flow.ports_opaque || q->len < off + sizeof(esp))
+	if (off < 0 || q->flow.proto_opaque || q->flow.ports_opaque ||
+	    q->len < (uint32_t)off + sizeof(esp))
 		return NULL;
 	memcpy(&esp, q->l4 + off, sizeof(esp));
 	sa = sad_lookup_outbound(w->dp->sad, esp.spi, &q->flow.src, &q->flow.dst, q->flow.family,

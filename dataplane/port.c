@@ -6,8 +6,11 @@
 #include "port.h"
 
 #include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -275,6 +278,34 @@ setup_queues(struct dataplane *dp, const struct port *port, const struct rte_eth
 	return 0;
 }
 
+/* The MTU of the kernel's interface below a port. */
+static int
+set_lower_mtu(const struct port *port, unsigned int ifindex, uint32_t mtu, struct reason *why)
+{
+	struct ifreq request = {.ifr_mtu = (int)mtu};
+	int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+
+	if (control < 0 || !if_indextoname(ifindex, request.ifr_name) ||
+	    ioctl(control, SIOCSIFMTU, &request) != 0)
+		rc = refuse(port, -errno, "MTU of the interface below", why);
+	if (control >= 0)
+		close(control);
+	return rc;
+}
+
+/* A driver with slots says that it takes 1518 bytes, and passes what its slots hold. */
+static int
+set_mtu(const struct port *port, const struct rte_eth_dev_info *info, struct reason *why)
+{
+	uint32_t mtu = largest_mtu(port->config);
+	int rc;
+
+	if (mtu > RTE_ETHER_MTU && slot_size(port, info) != 0)
+		return set_lower_mtu(port, info->if_index, mtu, why);
+	rc = rte_eth_dev_set_mtu(port->ethdev, (uint16_t)mtu);
+	return rc < 0 && rc != -ENOTSUP ? refuse(port, rc, "MTU", why) : 0;
+}
+
 /* Only what the device says it can do is asked of it. */
 static int
 configure(struct dataplane *dp, struct port *port, struct reason *why)
@@ -285,6 +316,8 @@ configure(struct dataplane *dp, struct port *port, struct reason *why)
 
 	if (rc < 0)
 		return refuse(port, rc, "information", why);
+	if (slot_size(port, &info) != 0)
+		conf.rxmode.mtu = RTE_MIN(conf.rxmode.mtu, (uint32_t)RTE_ETHER_MTU);
 	if (port->rx_queues > 1 && (info.flow_type_rss_offloads & RSS_WANTED) != 0) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & RSS_WANTED;
@@ -298,10 +331,7 @@ configure(struct dataplane *dp, struct port *port, struct reason *why)
 	if (rc < 0)
 		return refuse(port, rc, "configuration", why);
 	rc = setup_queues(dp, port, &info, &conf, why);
-	if (rc < 0)
-		return rc;
-	rc = rte_eth_dev_set_mtu(port->ethdev, (uint16_t)conf.rxmode.mtu);
-	return rc < 0 && rc != -ENOTSUP ? refuse(port, rc, "MTU", why) : 0;
+	return rc < 0 ? rc : set_mtu(port, &info, why);
 }
 
 /* The address of the port; one without gets a random one, locally administered. */

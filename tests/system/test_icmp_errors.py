@@ -10,7 +10,9 @@ from scapy.layers.inet6 import ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 from scapy.layers.ipsec import ESP
 from scapy.packet import Raw
 
-from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, gateway_with, is_esp, udp
+from ah import AhTunnel
+from gateway import (
+    FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, gateway_with, is_ah, is_esp, udp)
 from netns import wait_for
 from test_mtu import every_outer, inner_mtu, sized, too_big
 
@@ -84,6 +86,22 @@ def test_C60_packet_too_big_for_esp_in_udp(gateway):
     gateway.wan.send(message)
     wait_for(lambda: path_mtu(gateway, tunnel) == FULL, "the path MTU to be learnt")
     assert told(gateway) == (FULL - 20 - 8 - 8 - 8 - 16) // 4 * 4 - 2
+
+
+@pytest.mark.parametrize("quote", [12, 60], ids=["least", "more"])
+@every_outer
+def test_C60_packet_too_big_for_ah(gateway, outer, quote):
+    tunnel = AhTunnel(OURS[outer], THEIRS[outer])
+    gateway.engine.batch(FLUSH + tunnel.states() + tunnel.policies(NEAR[4], FAR[4]))
+    gateway.lan.send(udp(HOST[4], REMOTE[4]))
+    sealed = gateway.wan.receive(is_ah, "AH")
+    sealed = sealed[IPv6 if outer == 6 else IP]
+    # At least up to the sequence number (RFC 4302 section 2).
+    header = 20 if outer == 4 else 40
+    say_too_big(gateway, tunnel, sealed, FULL, quote=header + quote)
+    assert path_mtu(gateway, tunnel) == FULL
+    # 28 bytes of AH, padded to a multiple of 8 as Linux does it over IPv4, too.
+    assert told(gateway) == FULL - header - 32
 
 
 def test_C60_eight_bytes_of_esp_are_enough(gateway):

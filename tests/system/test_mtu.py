@@ -9,12 +9,15 @@ from scapy.packet import Raw
 from gateway import HOST, REMOTE, gateway_with, is_esp, udp
 
 NARROW = 1300  # too narrow for a tunnel whose own MTU is 1280
-
+JUMBO = 9000
 
 narrow = gateway_with(ports={"wan": {"mtu": NARROW}})
 after = gateway_with(tunnels={"fragment": "after"})
 df_set = gateway_with(tunnels={"df": "set"})
 df_clear = gateway_with(tunnels={"df": "clear"})
+jumbo = gateway_with(ports={name: {
+    "mtu": JUMBO, "device": f"net_af_packet_{name},iface={name}0,framesz=16384,blocksz=65536",
+} for name in ("lan", "wan")})
 
 every_outer = pytest.mark.parametrize("outer", [4, 6], ids=lambda f: f"outer{f}")
 
@@ -112,6 +115,27 @@ def test_C61_what_is_just_as_long_as_it_may_be_passes_and_one_byte_more_is_answe
         _, opened = gateway.outbound(tunnel, fits)
         assert opened[Raw].load == fits[Raw].load
         assert too_big(gateway, sized(family, limit + 1, **fields)) == limit
+
+
+@pytest.fixture
+def wide(jumbo):
+    """With peers that take what the engine sends. Its own ends it has set itself."""
+    for name in ("lan", "wan"):
+        jumbo.peers.ip("link set", f"{name}1", "mtu", str(JUMBO))
+    return jumbo
+
+
+@every_outer
+def test_C61_jumbo_frames_both_ways_up_to_the_last_byte(wide, outer):
+    tunnel = wide.tunnel(outer)
+    limit = inner_mtu(outer, JUMBO)
+    for family, fields in ((4, {"flags": "DF"}), (6, {})):
+        for length in (1500, 4097, limit):
+            _, opened = wide.outbound(tunnel, sized(family, length, **fields))
+            assert len(opened) == length
+            back = udp(REMOTE[family], HOST[family], size=length - (28 if family == 4 else 48))
+            assert len(wide.inbound(tunnel, back)[IP if family == 4 else IPv6]) == length
+        assert too_big(wide, sized(family, limit + 1, **fields)) == limit
 
 
 @every_outer

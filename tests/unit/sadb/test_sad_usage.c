@@ -158,6 +158,39 @@ C63_limits_in_packets_and_seconds_expire_too(void **state)
 	env_free(&e);
 }
 
+/* An SA with limits of every kind ends by the one that is reached first, and is told of once. */
+static void
+C63_of_several_limits_the_first_wins(void **state)
+{
+	static const struct {
+		uint32_t packets, bytes, seconds; /* of use, within 100 packets, 1000 bytes, 10 s */
+	} ends[] = {{100, 200, 5}, {20, 1000, 5}, {20, 200, 10}};
+	struct env e = env_new(16);
+	uint64_t now = (uint64_t)time(NULL);
+	struct events ev;
+
+	observe(&e, &ev);
+	for (uint32_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct sa_params p = sa_params(THERE, HERE, 0x1000 + i, (uint8_t)(1 + i));
+		struct sa *sa;
+
+		p.limits.hard_packets = 100;
+		p.limits.hard_bytes = 1000;
+		p.limits.hard_add_seconds = 10;
+		sa = env_add(&e, &p);
+		sad_charge(e.sad, 0, sa, ends[i].packets - 1, ends[i].bytes - 10, now);
+		sad_tick(e.sad, (now + ends[i].seconds - 1) * 1000);
+		assert_int_equal(ev.hard, i);
+		sad_charge(e.sad, 0, sa, 1, 10, now);
+		sad_tick(e.sad, (now + ends[i].seconds + 1) * 1000);
+		assert_int_equal(ev.hard, i + 1);
+		assert_null(sad_find(e.sad, &p.id));
+	}
+	sad_tick(e.sad, (now + 20) * 1000);
+	assert_int_equal(ev.hard, sizeof(ends) / sizeof(ends[0]));
+	env_free(&e);
+}
+
 /* ---- sequence numbers ---- */
 
 static void
@@ -258,6 +291,7 @@ main(void)
 		cmocka_unit_test(C63_a_soft_limit_is_told_once_and_a_hard_one_deletes),
 		cmocka_unit_test(a_limit_is_seen_whichever_workers_count),
 		cmocka_unit_test(C63_limits_in_packets_and_seconds_expire_too),
+		cmocka_unit_test(C63_of_several_limits_the_first_wins),
 		cmocka_unit_test(C8_an_event_comes_well_before_the_numbers_end),
 		cmocka_unit_test(C8_numbers_end_before_the_counter_wraps),
 		cmocka_unit_test(sequences_are_reported_as_the_kernel_does),
