@@ -12,6 +12,7 @@ from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, IPv6, IPv6ExtH
 from scapy.layers.ipsec import AH
 from scapy.packet import Raw
 
+import suites  # noqa: F401  adds AES-XCBC-96 to scapy
 from ah import ALGORITHMS, SHA256, AhTunnel
 from gateway import HOST, OURS, REMOTE, THEIRS, is_ah
 from linux_peer import LinuxGateway
