@@ -269,7 +269,7 @@ replay_commit(struct worker *w, struct burst *b)
 
 		run = burst_run(b, i);
 		claim(sa, b->m + i, claimed, run);
-		if ((sa->flags & SA_ENCAP_UDP) != 0)
+		if ((sa->flags & SA_WATCH_PEER) != 0)
 			watch_peer(w, b->m + i, claimed, run);
 		for (unsigned int k = i; k < i + run; k++) {
 			struct rte_mbuf *m = b->m[k];

@@ -107,7 +107,8 @@ decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason 
 				  "encapsulation type %u is not supported, only "
 				  "espinudp (%u)",
 				  x.encap_type, XFRM_UDP_ENCAP_ESPINUDP);
-	if (x.encap_sport == 0 || x.encap_dport == 0)
+	/* From port 0: a peer that sends from any, as per-CPU SAs do. */
+	if ((x.encap_sport == 0 && (p->flags & SA_OUT_ONLY) != 0) || x.encap_dport == 0)
 		return reason_set(why, EINVAL,
 				  "UDP encapsulation from port %u to %u: expected 1 or more",
 				  rte_be_to_cpu_16(x.encap_sport), rte_be_to_cpu_16(x.encap_dport));

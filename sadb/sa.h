@@ -42,6 +42,7 @@
 #define SA_ALIGN4          (1u << 12)
 #define SA_DF_SET          (1u << 13) /* the outer DF bit is set; neither: copied */
 #define SA_MAY_WRAP        (1u << 14) /* numbers go round, without ESN and a counter mode */
+#define SA_WATCH_PEER      (1u << 15) /* in UDP from a known port: it may move */
 
 #define SA_SEQ_CLOSED UINT64_MAX /* value of `seq` when the SA has been retired */
 

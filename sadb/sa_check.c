@@ -101,6 +101,7 @@ sa_check_update(const struct sa_params *old, const struct sa_params *new, struct
 		return reason_set(why, EINVAL,
 				  "the selector of a live SA does not change: add it again");
 	if (old->mode != new->mode || old->encap_type != new->encap_type ||
+	    (old->encap_sport == 0) != (new->encap_sport == 0) ||
 	    !ip_addr_equal(&old->src, &new->src) ||
 	    !ip_addr_equal(&old->encap_oa, &new->encap_oa) ||
 	    !ip_addr_equal(&old->coaddr, &new->coaddr))

@@ -176,6 +176,8 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->flags = (p->flags & (uint16_t)~SA_REPLAY) | more_flags;
 	if (p->replay_window != 0)
 		sa->flags |= SA_REPLAY;
+	if (p->encap_sport != 0)
+		sa->flags |= SA_WATCH_PEER;
 	sa->reqid = p->reqid;
 	sa->src = p->src;
 	sa->dst = p->id.dst;

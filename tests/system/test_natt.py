@@ -279,6 +279,24 @@ def test_B30_forged_old_and_replayed_packets_move_nothing(request, monitor, whic
     assert watch.mappings(0) == []
 
 
+@every_gateway
+def test_from_port_0_is_from_any_port(request, monitor, which):
+    """As SAs of one CPU have it (RFC 9611) whose peer spreads them over ports of its choice."""
+    gateway = request.getfixturevalue(which)
+    tunnel = Tunnel(OURS[4], THEIRS[4], ports=(4500, 4500))
+    into, out = tunnel.states()
+    gateway.engine.batch(FLUSH + [out, into.replace("espinudp 4500", "espinudp 0")]
+                         + tunnel.policies(NEAR[4], FAR[4]))
+    watch = monitor(gateway)
+    for sport in (4500, 1111, 2222):
+        packet = udp(REMOTE[4], HOST[4])
+        gateway.wan.send(from_elsewhere(tunnel.into.seal(packet), THEIRS[4], sport))
+        gateway.lan.receive(payload_is(packet[Raw].load), "it")
+    settle(gateway, tunnel, 4)
+    assert where(gateway, tunnel) == (THEIRS[4], 4500)
+    assert watch.mappings(0) == []
+
+
 def test_late_packets_of_the_old_place_do_not_move_the_peer_back(follower, monitor):
     tunnel = follower.tunnel(ports=(4500, 4500))
     watch = monitor(follower)

@@ -50,13 +50,20 @@ new_sa(struct xfrm_buf *buf, const struct sa_params *p)
 
 /* A good NEWSA with one more attribute. */
 static void
+sa_with(struct xfrm_buf *buf, const struct sa_params *p, uint16_t type, const void *data,
+	uint32_t len)
+{
+	new_sa(buf, p);
+	xfrm_attr_put(buf, type, data, len);
+	assert_true(xfrm_end(buf));
+}
+
+static void
 new_sa_with(struct xfrm_buf *buf, uint16_t type, const void *data, uint32_t len)
 {
 	struct sa_params p = sample_sa(32);
 
-	new_sa(buf, &p);
-	xfrm_attr_put(buf, type, data, len);
-	assert_true(xfrm_end(buf));
+	sa_with(buf, &p, type, data, len);
 }
 
 static void
@@ -559,16 +566,26 @@ static void
 udp_encapsulation_needs_ports(void **state)
 {
 	struct xfrm_encap_tmpl encap = {.encap_type = XFRM_UDP_ENCAP_ESPINUDP,
-					.encap_dport = RTE_BE16(1024)};
+					.encap_sport = RTE_BE16(1024)};
+	struct sa_params out = sample_sa(32), in = sample_sa(32);
 	struct xfrm_request req;
 	struct xfrm_buf buf;
 	struct reason why;
 
 	new_sa_with(&buf, XFRMA_ENCAP, &encap, sizeof(encap));
-	assert_refused(&buf, EINVAL, "from port 0 to 1024");
-	encap.encap_sport = RTE_BE16(4501);
+	assert_refused(&buf, EINVAL, "from port 1024 to 0");
+	encap.encap_dport = RTE_BE16(4501);
 	new_sa_with(&buf, XFRMA_ENCAP, &encap, sizeof(encap));
 	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+	/* A peer may send from any port; we from one of ours. */
+	encap.encap_sport = 0;
+	in.flags |= SA_IN_ONLY;
+	sa_with(&buf, &in, XFRMA_ENCAP, &encap, sizeof(encap));
+	assert_int_equal(decode_copy(buf.data, buf.len, &req, &why), 0);
+	out.flags |= SA_OUT_ONLY;
+	out.replay_window = 0;
+	sa_with(&buf, &out, XFRMA_ENCAP, &encap, sizeof(encap));
+	assert_refused(&buf, EINVAL, "from port 0 to 4501");
 }
 
 static void
