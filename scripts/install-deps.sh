@@ -28,7 +28,14 @@ test=(
 	libnss3-tools libldns3 libunbound8 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7
 	libcap-ng0 libaudit1 libldap-2.5-0 libselinux1 libsystemd0
 )
-unpacked=/var/lib/sealane-test/libreswan # tests/system/pluto.py looks there
+# What excludes a package above, or is of another Debian, is unpacked: FOLDER/usr, where tests/system
+# (pluto.py, charon.py) run it. The last two have strongSwan 6; sealane-xfrm is a shell script.
+unpacked=/var/lib/sealane-test
+releases=(
+	"bookworm strongswan-charon strongswan-starter"
+	"trixie charon-systemd"
+	"forky charon-systemd"
+)
 
 case "${1:-test}" in
 build) wanted=("${build[@]}") ;;
@@ -45,16 +52,20 @@ missing=()
 for package in "${wanted[@]}"; do
 	grep -qx "installed $package" <<<"$there" || missing+=("$package")
 done
-libreswan=
-[[ ${1:-test} != test || -x $unpacked/usr/libexec/ipsec/pluto ]] || libreswan=yes
-[[ ${#missing[@]} -gt 0 || $libreswan ]] || exit 0
+folders=()
+if [[ ${1:-test} == test ]]; then
+	for folder in libreswan "${releases[@]%% *}"; do
+		[[ -d $unpacked/$folder/usr ]] || folders+=("$folder")
+	done
+fi
+[[ ${#missing[@]} -gt 0 || ${#folders[@]} -gt 0 ]] || exit 0
 
 if [[ $EUID -ne 0 ]]; then
-	echo "missing packages: ${missing[*]}${libreswan:+ libreswan (unpacked)}" >&2
-	echo "install them as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+	echo "missing packages: ${missing[*]}${folders[*]:+; to be unpacked: ${folders[*]}}" >&2
+	echo "install them as root: scripts/install-deps.sh ${1:-test}" >&2
 	exit 1
 fi
-echo "installing ${missing[*]}${libreswan:+ libreswan (unpacked)}"
+echo "installing ${missing[*]}${folders[*]:+; unpacking ${folders[*]}}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -68,16 +79,45 @@ fi
 install() {
 	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" \
 		>"$log" 2>&1 || return
-	[[ ! $libreswan ]] || unpack_libreswan >>"$log" 2>&1
+	for folder in "${folders[@]}"; do
+		[[ -d $unpacked/$folder/usr ]] || unpack "$folder" >>"$log" 2>&1 || return
+	done
 }
 
-unpack_libreswan() {
-	local folder
+# unpack FOLDER: its programs and libraries, without what installing them would do.
+unpack() {
+	local folder=$1 apt release deb
 
-	folder=$(mktemp -d)
-	(cd "$folder" && apt-get -q download libreswan) && mkdir -p "$unpacked" &&
-		dpkg -x "$folder"/libreswan_*.deb "$unpacked" && rm -rf "$folder"
+	apt=$(mktemp -d)
+	mkdir -p "$unpacked" "$apt"/archives/partial
+	if [[ $folder == libreswan ]]; then
+		(cd "$apt/archives" && apt-get -q download libreswan)
+	else
+		for release in "${releases[@]}"; do
+			# shellcheck disable=SC2086 # words
+			[[ ${release%% *} != "$folder" ]] || download "$apt" $release
+		done
+	fi && rm -rf "$unpacked/$folder.new" && mkdir -p "$unpacked/$folder.new"/usr/{bin,sbin,lib,lib64} &&
+		ln -s usr/{bin,sbin,lib,lib64} "$unpacked/$folder.new" &&
+		for deb in "$apt"/archives/*.deb; do
+			dpkg-deb -x "$deb" "$unpacked/$folder.new" || return
+		done && mv "$unpacked/$folder.new" "$unpacked/$folder" && rm -rf "$apt"
 }
+
+# download FOLDER SUITE PACKAGE...: these and all that they depend on, of another Debian.
+download() {
+	local apt=$1 suite=$2 options
+
+	mkdir -p "$apt/lists/partial" "$apt/state"
+	: >"$apt/status"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"http://deb.debian.org/debian $suite main" >"$apt/sources.list"
+	options=(-q -y --no-install-recommends -o Dir::Etc::sourcelist="$apt/sources.list"
+		-o Dir::Etc::sourceparts=- -o Dir::State="$apt/state" -o Dir::State::lists="$apt/lists"
+		-o Dir::State::status="$apt/status" -o Dir::Cache="$apt" -o APT::Sandbox::User=root)
+	apt-get "${options[@]}" update && apt-get "${options[@]}" -d install "${@:3}" dash coreutils
+}
+
 # A package list that is there may be good enough; one that is not, or is too old, is fetched.
 if ! install; then
 	apt-get -q update >"$log" 2>&1 || true

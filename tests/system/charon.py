@@ -17,6 +17,7 @@ from engine import TOOLS
 from netns import wait_for
 
 DAEMON = "/usr/sbin/charon-systemd"
+UNPACKED = Path("/var/lib/sealane-test")
 PLUGINS = ("random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation eap-identity "
            "eap-mschapv2 kernel-netlink socket-default updown vici")
 LIBIPSEC = PLUGINS.replace("kernel-netlink", "kernel-libipsec kernel-netlink")
@@ -70,6 +71,16 @@ def parse_raw(text):
     return message()
 
 
+def of_release(release, *command):
+    """
+    A command with the programs and libraries of another release of Debian, which
+    scripts/install-deps.sh has unpacked. (`ip netns exec` has mounts of its own.)
+    """
+    usr = UNPACKED / release / "usr"
+    assert usr.is_dir(), f"no {usr}: scripts/install-deps.sh test makes it"
+    return "sh", "-c", f'mount --bind {usr} /usr && exec "$@"', "sh", *command
+
+
 class Authority:
     """A certificate authority and what it has signed, in a folder that goes with it."""
 
@@ -109,8 +120,8 @@ class Authority:
 class Charon:
     """Runs, and answers on its vici socket, when the constructor returns."""
 
-    def __init__(self, netns, name, engine=None, authority=None, settings=()):
-        self.netns, self.name, self.engine = netns, name, engine
+    def __init__(self, netns, name, engine=None, authority=None, settings=(), release=None):
+        self.netns, self.name, self.engine, self.release = netns, name, engine, release
         self.folder = tempfile.TemporaryDirectory(prefix=f"sealane-{name}-")
         self.settings = {
             **SETTINGS, "load": PLUGINS if engine else LIBIPSEC,
@@ -150,6 +161,8 @@ class Charon:
     def start(self):
         self.write_settings()
         command = [DAEMON] if self.engine is None else [TOOLS / "sealane-xfrm", DAEMON]
+        if self.release:
+            command = of_release(self.release, *command)
         environment = {**os.environ, "STRONGSWAN_CONF": self.path("strongswan.conf")}
         if self.engine:
             environment["SEALANE_XFRM_SOCKET"] = self.engine.path("xfrm.sock")

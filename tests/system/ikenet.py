@@ -282,6 +282,8 @@ class Site:
     name of a client it is a host that speaks for itself.
     """
 
+    release = None  # of Debian, where charon is of another than this machine's
+
     def __init__(self, switch, name, client, number, authority=None, address=None, via=None,
                  settings=(), **engine):
         self.name, self.number = name, number
@@ -340,7 +342,8 @@ class Site:
                  "the engine to follow the routes")
 
     def start_charon(self, authority, engine):
-        self.charon = Charon(self.netns, self.name, engine, authority, self.settings)
+        self.charon = Charon(self.netns, self.name, engine, authority, self.settings,
+                             self.release)
         self.exits.callback(self.charon.close)
 
     def conf(self, other, ike=(), children=None, auth="pubkey", outer=4, **child):
