@@ -24,18 +24,18 @@ struct peer fuzz_peer;
 const struct sa *fuzz_sas[FUZZ_TUNNELS];
 
 const struct tunnel fuzz_tunnels[FUZZ_TUNNELS] = {
-	{"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0},
-	{"aes256gcm16", FAMILY_V6, 4, true, false, 0x2000, SA_DECAP_DSCP},
-	{"aes128-sha256", FAMILY_V4, 5, true, false, 0x3000, 0},
-	{"null-sha256", FAMILY_V6, 6, false, true, 0x4000, SA_NOECN},
-	{"chacha20poly1305", FAMILY_V4, 7, false, true, 0x5000, 0},
-	{"aes128gmac", FAMILY_V4, 8, false, false, 0x6000, 0},
-	{"aes128ctr-sha256", FAMILY_V4, 9, false, false, 0x7000, 0},
-	{"aes128-sha512", FAMILY_V6, 10, false, false, 0x8000, 0},
-	{"aes128ccm8", FAMILY_V4, 11, false, false, 0x9000, 0},
-	{"null-aesxcbc", FAMILY_V4, 12, false, false, 0xa000, 0},
-	{"null-aescmac", FAMILY_V4, 13, false, false, 0xb000, 0},
-	{"aes256-sha384", FAMILY_V4, 14, true, true, 0xc000, 0},
+	{"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
+	{"aes256gcm16", FAMILY_V6, 4, true, false, 0x2000, SA_DECAP_DSCP, ESP_TUNNEL},
+	{"aes128-sha256", FAMILY_V4, 5, true, false, 0x3000, 0, ESP_TUNNEL},
+	{"null-sha256", FAMILY_V6, 6, false, true, 0x4000, SA_NOECN, ESP_TUNNEL},
+	{"chacha20poly1305", FAMILY_V4, 7, false, true, 0x5000, 0, ESP_TUNNEL},
+	{"aes128gmac", FAMILY_V4, 8, false, false, 0x6000, 0, ESP_TUNNEL},
+	{"aes128ctr-sha256", FAMILY_V4, 9, false, false, 0x7000, 0, ESP_TUNNEL},
+	{"aes128-sha512", FAMILY_V6, 10, false, false, 0x8000, 0, ESP_TUNNEL},
+	{"aes128ccm8", FAMILY_V4, 11, false, false, 0x9000, 0, ESP_TUNNEL},
+	{"null-aesxcbc", FAMILY_V4, 12, false, false, 0xa000, 0, ESP_TUNNEL},
+	{"null-aescmac", FAMILY_V4, 13, false, false, 0xb000, 0, ESP_TUNNEL},
+	{"aes256-sha384", FAMILY_V4, 14, true, true, 0xc000, 0, ESP_TUNNEL},
 };
 
 /* What some of them are beside that. */

@@ -7,7 +7,12 @@
 
 #include "engine.h"
 
-/* 10.1.0.0/16 and 2001:db8:1::/48 here; 10.2.NET.0/24 and 2001:db8:2:NET::/64 there. */
+enum peer_kind { ESP_TUNNEL, ESP_TRANSPORT, ESP_BEET, AH_TUNNEL, AH_TRANSPORT };
+
+/*
+ * 10.1.0.0/16 and 2001:db8:1::/48 here; 10.2.NET.0/24 and 2001:db8:2:NET::/64 there. Transport mode
+ * is between the gateways' own addresses, BEET mode between LAN_HOST and peer_host().
+ */
 struct tunnel {
 	const char *suite; /* its name in crypto_suites[] */
 	uint8_t family;    /* of the outer packets */
@@ -15,6 +20,7 @@ struct tunnel {
 	bool esn, udp;
 	uint32_t spi;   /* inbound at the engine; outbound it is TUNNEL_OUT more */
 	uint16_t flags; /* SA_* beside those */
+	uint8_t kind;   /* enum peer_kind */
 };
 
 #define TUNNEL_OUT 0x1000000
@@ -24,6 +30,7 @@ struct peer {
 	struct crypto_ctx *crypto;
 	struct reclaim *reclaim;
 	struct sad *sad;
+	void (*change)(struct sa_params *p); /* what a test wants of SAs beside that, or NULL */
 };
 
 void peer_start(struct peer *p, struct engine *e);
@@ -42,10 +49,21 @@ struct sa_control *peer_outbound(const struct peer *p, const struct tunnel *t);
 /*
  * A frame for the engine's wan: outer header, ESP and ICV around `len` bytes of text, which end
  * in pad length and next header if it is to be right. `at` has room for 160 bytes more. Returns
- * the frame's length. Whatever is changed behind the IP header can be signed again or not.
+ * the frame's length. Whatever is changed behind the IP header can be signed again or not. With AH
+ * the text is what AH stands in front of, its next header one byte behind it.
  */
 size_t peer_seal(const struct peer *p, const struct sa *sa, uint64_t seq, const void *text,
 		 size_t len, uint8_t *at);
+
+/* Bytes of AH with its ICV and padding. */
+size_t peer_ah_len(const struct sa *sa);
+
+/*
+ * Puts number, IV and ICV into AH that stands `off` bytes behind the IP header of a packet, by a
+ * reading of RFC 4302 of its own.
+ */
+void peer_sign(const struct peer *p, const struct sa *sa, uint64_t seq, uint8_t *ip, size_t off,
+	       size_t len);
 
 /* The tunnel's host behind the peer: 10.2.NET.3. */
 static inline uint32_t

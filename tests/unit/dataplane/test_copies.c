@@ -23,7 +23,8 @@
  */
 #define LEAST_SHARE(count) ((count) / 4)
 
-static const struct tunnel tunnel = {"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0};
+static const struct tunnel tunnel = {"aes128gcm16", FAMILY_V4, 3, false,
+				     false,         0x1000,    0, ESP_TUNNEL};
 
 static struct engine e;
 static struct peer peer;

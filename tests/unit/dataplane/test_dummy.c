@@ -17,9 +17,9 @@
 
 /* What is in a packet can be seen: nothing is encrypted. */
 static const struct tunnel tunnels[TUNNELS] = {
-	{"null-sha256", FAMILY_V4, 3, false, false, 0x1000, 0},
-	{"null-sha256", FAMILY_V6, 4, true, false, 0x2000, 0},
-	{"null-sha256", FAMILY_V4, 5, false, true, 0x3000, 0},
+	{"null-sha256", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
+	{"null-sha256", FAMILY_V6, 4, true, false, 0x2000, 0, ESP_TUNNEL},
+	{"null-sha256", FAMILY_V4, 5, false, true, 0x3000, 0, ESP_TUNNEL},
 };
 
 static struct engine e;

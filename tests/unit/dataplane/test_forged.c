@@ -18,11 +18,11 @@
 #define BATCH   256
 
 static const struct tunnel tunnels[TUNNELS] = {
-	{"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0},
-	{"aes256gcm16", FAMILY_V6, 4, true, false, 0x2000, 0},
-	{"aes128-sha256", FAMILY_V4, 5, true, false, 0x3000, 0},
-	{"chacha20poly1305", FAMILY_V4, 6, false, true, 0x4000, 0},
-	{"null-sha256", FAMILY_V6, 7, false, true, 0x5000, 0},
+	{"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
+	{"aes256gcm16", FAMILY_V6, 4, true, false, 0x2000, 0, ESP_TUNNEL},
+	{"aes128-sha256", FAMILY_V4, 5, true, false, 0x3000, 0, ESP_TUNNEL},
+	{"chacha20poly1305", FAMILY_V4, 6, false, true, 0x4000, 0, ESP_TUNNEL},
+	{"null-sha256", FAMILY_V6, 7, false, true, 0x5000, 0, ESP_TUNNEL},
 };
 
 static struct engine e;

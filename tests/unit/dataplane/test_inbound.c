@@ -19,10 +19,10 @@
 enum { GCM, CBC, ESN, OPEN, TUNNELS };
 
 static const struct tunnel tunnels[TUNNELS] = {
-	[GCM] = {"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0},
-	[CBC] = {"aes128-sha256", FAMILY_V6, 4, false, false, 0x2000, 0},
-	[ESN] = {"aes256gcm16", FAMILY_V4, 5, true, false, 0x3000, 0},
-	[OPEN] = {"aes128-sha512", FAMILY_V4, 6, false, false, 0x4000, 0},
+	[GCM] = {"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
+	[CBC] = {"aes128-sha256", FAMILY_V6, 4, false, false, 0x2000, 0, ESP_TUNNEL},
+	[ESN] = {"aes256gcm16", FAMILY_V4, 5, true, false, 0x3000, 0, ESP_TUNNEL},
+	[OPEN] = {"aes128-sha512", FAMILY_V4, 6, false, false, 0x4000, 0, ESP_TUNNEL},
 };
 
 static struct engine e;
@@ -199,7 +199,8 @@ B10_ciphertext_is_a_multiple_of_the_block(void **state)
 static void
 C10_C11_the_high_half_is_under_the_icv_and_not_on_the_wire(void **state)
 {
-	static const struct tunnel t = {"aes128-sha256", FAMILY_V4, 9, true, false, 0x9000, 0};
+	static const struct tunnel t = {"aes128-sha256", FAMILY_V4, 9, true,
+					false,           0x9000,    0, ESP_TUNNEL};
 	const uint64_t seq = (UINT64_C(7) << 32) + 5;
 	const struct sa *sa = peer_tunnel(&peer, &t);
 	const struct sa_params *p = &peer_inbound(&peer, &t)->params;
