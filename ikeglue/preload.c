@@ -22,6 +22,7 @@
 #include <linux/close_range.h>
 #include <linux/netlink.h>
 
+#include "hello.h"
 #include "redirect.h"
 
 /* Called by programs built with _FORTIFY_SOURCE; no header declares them. */
@@ -252,14 +253,39 @@ received(int fd, ssize_t n, size_t room, const void *first, size_t first_len, in
 	return -1;
 }
 
+/* Whether it is the engine's answer to a greeting, and no concern of the program's: it is dropped.
+ */
+static bool
+answers_greeting(int fd, ssize_t n, const void *first, size_t first_len, int flags)
+{
+	const struct real *c = real_functions();
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+	} m;
+
+	if (n < (ssize_t)sizeof(m) || first_len < sizeof(m))
+		return false;
+	memcpy(&m, first, sizeof(m));
+	if (m.head.nlmsg_type != NLMSG_ERROR || m.error.msg.nlmsg_type != HELLO_TYPE)
+		return false;
+	if (flags & MSG_PEEK)
+		c->recv(fd, &m, sizeof(m), MSG_DONTWAIT);
+	return true;
+}
+
 ssize_t
 recv(int fd, void *buf, size_t n, int flags)
 {
 	const struct real *c = real_functions();
+	ssize_t rc;
 
 	if (!redirected(fd))
 		return c->recv(fd, buf, n, flags);
-	return received(fd, c->recv(fd, buf, n, flags), n, buf, n, flags);
+	do
+		rc = c->recv(fd, buf, n, flags);
+	while (answers_greeting(fd, rc, buf, n, flags));
+	return received(fd, rc, n, buf, n, flags);
 }
 
 ssize_t
@@ -325,18 +351,20 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 	const struct real *c = real_functions();
 	void *name = msg->msg_name;
 	socklen_t name_len = msg->msg_namelen;
-	const struct iovec *first = msg->msg_iov;
+	const void *first = msg->msg_iovlen ? msg->msg_iov->iov_base : NULL;
+	size_t first_len = msg->msg_iovlen ? msg->msg_iov->iov_len : 0;
 	ssize_t n;
 
 	if (!redirected(fd))
 		return c->recvmsg(fd, msg, flags);
 	msg->msg_name = NULL;
 	msg->msg_namelen = 0;
-	n = c->recvmsg(fd, msg, flags);
+	do
+		n = c->recvmsg(fd, msg, flags);
+	while (answers_greeting(fd, n, first, first_len, flags));
 	msg->msg_name = name;
 	msg->msg_namelen = name_len;
-	n = received(fd, n, room_of(msg), msg->msg_iovlen ? first->iov_base : NULL,
-		     msg->msg_iovlen ? first->iov_len : 0, flags);
+	n = received(fd, n, room_of(msg), first, first_len, flags);
 	if (n >= 0 && name)
 		fake_name(name, &msg->msg_namelen, 0, 0);
 	return n;

@@ -277,14 +277,15 @@ dial(int type)
 	return -1;
 }
 
+/* `flags` are those of a netlink message. */
 static int
-greet(int fd, struct link *link)
+greet(int fd, struct link *link, uint16_t flags)
 {
 	struct {
 		struct nlmsghdr head;
 		struct hello hello;
 	} m = {
-		.head = {.nlmsg_len = sizeof(m), .nlmsg_type = HELLO_TYPE},
+		.head = {.nlmsg_len = sizeof(m), .nlmsg_type = HELLO_TYPE, .nlmsg_flags = flags},
 		.hello = {.version = HELLO_VERSION, .groups = link->groups, .flags = link->flags},
 	};
 
@@ -431,7 +432,20 @@ restore_policies(void)
 	return loss == LOST_SAS ? 0 : -1;
 }
 
-/* Closing the parked end wakes a poll() that sleeps on it: it then looks at the new socket. */
+/* The engine's answer to a greeting is there: it is left where it is. */
+static bool
+greeted_back(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, DIAL_SECONDS * 1000) > 0;
+}
+
+/*
+ * Closing the parked end wakes a poll() that sleeps on it. It looks at the new socket then, but
+ * would not wait for it: the engine's answer is there to be found, or the poll() would sleep on for
+ * ever.
+ */
 static int
 revive(struct link *link)
 {
@@ -439,7 +453,7 @@ revive(struct link *link)
 
 	if (fd < 0)
 		return -1;
-	if (greet(fd, link) < 0) {
+	if (greet(fd, link, NLM_F_ACK) < 0 || !greeted_back(fd)) {
 		real.close(fd);
 		return -1;
 	}
@@ -637,7 +651,7 @@ redirect_ready(int fd)
 			tell_lost_sas();
 		}
 	} else if (link && !link->greeted) {
-		rc = greet(fd, link);
+		rc = greet(fd, link, 0);
 	}
 	unlock(state);
 	if (rc < 0)
@@ -674,7 +688,7 @@ static int
 changed(int fd, struct link *link)
 {
 	if (link->parked < 0)
-		greet(fd, link);
+		greet(fd, link, 0);
 	return 0;
 }
 

@@ -186,6 +186,7 @@ def engine_gone():
     wait()  # it is started again
     assert info(s) == port == s.getsockname()[0]
     assert info(late) == late.getsockname()[0]
+    assert error_of(events.recv, 4096) == errno.EAGAIN
     s.send(request(FLUSHSA, b"\0"))
     assert select.select([events], [], [])[0] == [events]
     assert struct.unpack("IHHII", events.recv(4096)[:16])[1] == FLUSHSA
@@ -286,6 +287,28 @@ def installs():
     assert error_of(s.recv, 4096) == errno.ENETDOWN
     assert info(s)
     say("up")
+
+
+def sleeper():
+    """A poll() that slept while the engine was away hears what comes after its return."""
+    events = netlink()
+    events.bind((0, 4))  # XFRMNLGRP_SA
+    events.setblocking(False)
+    polled = select.poll()
+    polled.register(events, select.POLLIN)
+    say("subscribed")
+    wait()  # the engine is killed
+    assert error_of(events.recv, 4096) == errno.ENETDOWN
+    say("down")
+    # It is started again, and long after that an SA is flushed.
+    data = None
+    while data is None:
+        assert polled.poll()
+        try:
+            data = events.recv(4096)
+        except BlockingIOError:
+            pass
+    assert struct.unpack("IHHII", data[:16])[1] == FLUSHSA
 
 
 def overrun():

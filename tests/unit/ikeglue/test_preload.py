@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import engine
@@ -70,6 +71,19 @@ class Preload(engine.EngineTest):
         self.engine.await_subscriber()
         self.ip("xfrm state flush")
         self.assertEqual(client.wait(), 0)
+
+    def test_engine_back_for_one_that_sleeps(self):
+        client = self.start_client("sleeper")
+        self.await_word(client, "subscribed")
+        self.engine.await_subscriber()
+        self.engine.kill()
+        self.go_on(client)
+        self.await_word(client, "down")
+        self.engine.start()
+        self.engine.await_subscriber()
+        time.sleep(0.3)  # with no sign of it the poll() would be asleep again
+        self.ip("xfrm state flush")
+        self.assertEqual(client.wait(20), 0)
 
     def test_what_a_daemon_installed_survives_the_engine(self):
         client = self.start_client("installs")
