@@ -28,14 +28,11 @@ test=(
 	libnss3-tools libldns3 libunbound8 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7
 	libcap-ng0 libaudit1 libldap-2.5-0 libselinux1 libsystemd0
 )
-# What excludes a package above, or is of another Debian, is unpacked: FOLDER/usr, where tests/system
-# (pluto.py, charon.py) run it. The last two have strongSwan 6; sealane-xfrm is a shell script.
+# What excludes a package above, or is of another Debian, is unpacked into folders where tests/system
+# looks: FOLDER PACKAGE..., of this Debian, and RELEASE PACKAGE... with all that they depend on.
 unpacked=/var/lib/sealane-test
-releases=(
-	"bookworm strongswan-charon strongswan-starter"
-	"trixie charon-systemd"
-	"forky charon-systemd"
-)
+folders=("libreswan libreswan" "strongswan-starter strongswan-charon strongswan-starter")
+releases=("trixie charon-systemd" "forky charon-systemd")
 
 case "${1:-test}" in
 build) wanted=("${build[@]}") ;;
@@ -52,20 +49,20 @@ missing=()
 for package in "${wanted[@]}"; do
 	grep -qx "installed $package" <<<"$there" || missing+=("$package")
 done
-folders=()
+absent=()
 if [[ ${1:-test} == test ]]; then
-	for folder in libreswan "${releases[@]%% *}"; do
-		[[ -d $unpacked/$folder/usr ]] || folders+=("$folder")
+	for folder in "${folders[@]%% *}" "${releases[@]%% *}"; do
+		[[ -d $unpacked/$folder/usr ]] || absent+=("$folder")
 	done
 fi
-[[ ${#missing[@]} -gt 0 || ${#folders[@]} -gt 0 ]] || exit 0
+[[ ${#missing[@]} -gt 0 || ${#absent[@]} -gt 0 ]] || exit 0
 
 if [[ $EUID -ne 0 ]]; then
-	echo "missing packages: ${missing[*]}${folders[*]:+; to be unpacked: ${folders[*]}}" >&2
+	echo "missing packages: ${missing[*]}${absent[*]:+; to be unpacked: ${absent[*]}}" >&2
 	echo "install them as root: scripts/install-deps.sh ${1:-test}" >&2
 	exit 1
 fi
-echo "installing ${missing[*]}${folders[*]:+; unpacking ${folders[*]}}"
+echo "installing ${missing[*]}${absent[*]:+; unpacking ${absent[*]}}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -79,39 +76,44 @@ fi
 install() {
 	apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" \
 		>"$log" 2>&1 || return
-	for folder in "${folders[@]}"; do
+	for folder in "${absent[@]}"; do
 		[[ -d $unpacked/$folder/usr ]] || unpack "$folder" >>"$log" 2>&1 || return
 	done
 }
 
 # unpack FOLDER: its programs and libraries, without what installing them would do.
 unpack() {
-	local folder=$1 apt release deb
+	local apt new=$unpacked/$1.new line words deb
 
 	apt=$(mktemp -d)
-	mkdir -p "$unpacked" "$apt"/archives/partial
-	if [[ $folder == libreswan ]]; then
-		(cd "$apt/archives" && apt-get -q download libreswan)
-	else
-		for release in "${releases[@]}"; do
-			# shellcheck disable=SC2086 # words
-			[[ ${release%% *} != "$folder" ]] || download "$apt" $release
-		done
-	fi && rm -rf "$unpacked/$folder.new" && mkdir -p "$unpacked/$folder.new"/usr/{bin,sbin,lib,lib64} &&
-		ln -s usr/{bin,sbin,lib,lib64} "$unpacked/$folder.new" &&
-		for deb in "$apt"/archives/*.deb; do
-			dpkg-deb -x "$deb" "$unpacked/$folder.new" || return
-		done && mv "$unpacked/$folder.new" "$unpacked/$folder" && rm -rf "$apt"
+	mkdir -p "$apt/archives/partial"
+	for line in "${folders[@]}" "${releases[@]}"; do
+		read -ra words <<<"$line"
+		[[ ${words[0]} == "$1" ]] || continue
+		download "$apt" "${words[@]}" || return
+	done
+	rm -rf "$new" "${unpacked:?}/$1"
+	mkdir -p "$new"
+	for deb in "$apt"/archives/*.deb; do
+		dpkg-deb -x "$deb" "$new" || return
+	done
+	mv "$new" "$unpacked/$1"
+	rm -rf "$apt"
 }
 
-# download FOLDER SUITE PACKAGE...: these and all that they depend on, of another Debian.
+# download FOLDER NAME PACKAGE...: into FOLDER/archives. Where the name is a release's, from there and
+# with what they depend on: sealane-xfrm is a shell script.
 download() {
-	local apt=$1 suite=$2 options
+	local apt=$1 options
 
+	if [[ " ${releases[*]%% *} " != *" $2 "* ]]; then
+		(cd "$apt/archives" && apt-get -q download "${@:3}")
+		return
+	fi
 	mkdir -p "$apt/lists/partial" "$apt/state"
 	: >"$apt/status"
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-		"http://deb.debian.org/debian $suite main" >"$apt/sources.list"
+		"http://deb.debian.org/debian $2 main" >"$apt/sources.list"
 	options=(-q -y --no-install-recommends -o Dir::Etc::sourcelist="$apt/sources.list"
 		-o Dir::Etc::sourceparts=- -o Dir::State="$apt/state" -o Dir::State::lists="$apt/lists"
 		-o Dir::State::status="$apt/status" -o Dir::Cache="$apt" -o APT::Sandbox::User=root)

@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 
 from engine import TOOLS
+from machine import UNPACKED
 from netns import wait_for
 
 DAEMON = "/usr/sbin/charon-systemd"
-UNPACKED = Path("/var/lib/sealane-test")
 PLUGINS = ("random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation eap-identity "
            "eap-mschapv2 kernel-netlink socket-default updown vici")
 LIBIPSEC = PLUGINS.replace("kernel-netlink", "kernel-libipsec kernel-netlink")

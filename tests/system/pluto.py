@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 from engine import TOOLS
+from machine import UNPACKED
 from netns import wait_for
 
-UNPACKED = Path("/var/lib/sealane-test/libreswan")
-LIBEXEC = UNPACKED / "usr/libexec"
+LIBEXEC = UNPACKED / "libreswan/usr/libexec"
 # pluto looks for a helper in the folder that it was built for. (`ip netns exec` has mounts of its own.)
 IN_PLACE = f'mount --bind {LIBEXEC} /usr/libexec && exec "$@"'
 
