@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 least=95
-packets='dataplane/(ip_parse|classify|esp_in|ah_in|icmp\w*|reassembl\w*).c'
+packets='dataplane/(ip_parse|classify|esp_in|ah(_in|_out)?|icmp\w*|reassembl\w*).c'
 control='ikeglue/xfrm_(algo|attr|decode\w*).c'
 configuration='dataplane/config\w*.c'
 

@@ -65,6 +65,11 @@ change_tunnels(void)
 	atomic_store(&sa[EXPIRED]->state, SA_EXPIRED);
 }
 
+__rte_weak void
+fuzz_start(void)
+{
+}
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -76,6 +81,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (unsigned int i = 0; i < FUZZ_TUNNELS; i++)
 		fuzz_sas[i] = peer_tunnel(&fuzz_peer, &fuzz_tunnels[i]);
 	change_tunnels();
+	fuzz_start();
 	__lsan_enable();
 	return 0;
 }

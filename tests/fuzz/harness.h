@@ -39,5 +39,8 @@ void fuzz_run(const uint8_t *data, size_t size, fuzz_frame_fn *make);
 /* Mends the IPv4 header's checksum, where there is a header. */
 void fuzz_mend(uint8_t *ip, size_t len);
 
+/* What a target adds to the engine once. */
+void fuzz_start(void);
+
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -228,7 +228,8 @@ put_lengths(const struct sa *sa, uint8_t *ip, size_t len)
 	if (sa->family == FAMILY_V4) {
 		v4->total_length = rte_cpu_to_be_16((uint16_t)len);
 		v4->hdr_checksum = 0;
-		v4->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, ip, sizeof(*v4)));
+		v4->hdr_checksum =
+			rte_cpu_to_be_16((uint16_t)~naive_sum(0, ip, rte_ipv4_hdr_len(v4)));
 	} else {
 		((struct rte_ipv6_hdr *)ip)->payload_len = rte_cpu_to_be_16((uint16_t)(len - l4));
 	}
@@ -358,6 +359,26 @@ seal_ah(const struct peer *p, const struct sa *sa, uint64_t seq, const uint8_t *
 	put_lengths(sa, ip, end);
 	peer_sign(p, sa, seq, ip, off, end);
 	return end;
+}
+
+size_t
+peer_insert(const struct peer *p, const struct sa *sa, uint64_t seq, uint8_t *at, size_t len,
+	    const uint8_t *more, size_t more_len, uint8_t kind)
+{
+	bool v4 = sa->family == FAMILY_V4;
+	size_t head = v4 ? 20 : 40;
+	uint8_t *ip = at + 14;
+
+	memmove(ip + head + more_len, ip + head, len - 14 - head);
+	memcpy(ip + head, more, more_len);
+	if (v4)
+		ip[0] = (uint8_t)(0x45 + more_len / 4);
+	else if (more_len > 0)
+		ip[6] = kind;
+	len += more_len;
+	put_lengths(sa, ip, len - 14);
+	peer_sign(p, sa, seq, ip, head + more_len, len - 14);
+	return len;
 }
 
 size_t

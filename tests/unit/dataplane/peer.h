@@ -65,6 +65,13 @@ size_t peer_ah_len(const struct sa *sa);
 void peer_sign(const struct peer *p, const struct sa *sa, uint64_t seq, uint8_t *ip, size_t off,
 	       size_t len);
 
+/*
+ * Puts `more` bytes between the IP header and AH in a frame, and signs it: IPv4 options, or IPv6
+ * extension headers, the first of that kind and the last in front of AH. Returns its length.
+ */
+size_t peer_insert(const struct peer *p, const struct sa *sa, uint64_t seq, uint8_t *at, size_t len,
+		   const uint8_t *more, size_t more_len, uint8_t kind);
+
 /* The tunnel's host behind the peer: 10.2.NET.3. */
 static inline uint32_t
 peer_host(const struct tunnel *t)

@@ -276,27 +276,13 @@ B20_the_next_header_fits_the_mode(void **state)
 	assert_int_equal(fate(V6_HOST, len), DROP_NEXT_HEADER);
 }
 
-/*
- * A transport packet whose header goes on with `more` bytes in front of AH, before it is signed;
- * in IPv6 they are an extension header of that kind.
- */
+/* A transport packet with options, or an extension header, in front of AH. */
 static size_t
 seal_behind(unsigned int tunnel, uint64_t seq, const uint8_t *more, size_t more_len, uint8_t kind)
 {
-	size_t head = ip_header(tunnel), len = seal(tunnel, seq) - 14 + more_len;
+	size_t len = seal(tunnel, seq);
 
-	memmove(ip + head + more_len, ip + head, len - more_len - head);
-	memcpy(ip + head, more, more_len);
-	if (is_v4(tunnel)) {
-		ip[0] = (uint8_t)(0x45 + more_len / 4);
-		((struct rte_ipv4_hdr *)ip)->total_length = rte_cpu_to_be_16((uint16_t)len);
-	} else {
-		ip[head] = ip[6];
-		ip[6] = kind;
-		((struct rte_ipv6_hdr *)ip)->payload_len = rte_cpu_to_be_16((uint16_t)(len - head));
-	}
-	peer_sign(&peer, sas[tunnel], seq, ip, head + more_len, len);
-	return 14 + len;
+	return peer_insert(&peer, sas[tunnel], seq, frame, len, more, more_len, kind);
 }
 
 /* RFC 4302 appendix A1. */
@@ -334,7 +320,7 @@ ipv6_options_are_covered_unless_their_type_says_that_they_change(void **state)
 		bool changes = i % 2 != 0;
 		uint8_t kind = kinds[i / 2];
 		/* Behind Pad1; 0x1e and 0x3e are for experiments (RFC 4727). */
-		const uint8_t bytes[8] = {0, 0, 0, changes ? 0x3e : 0x1e, 3, 7, 7, 7};
+		const uint8_t bytes[8] = {IPPROTO_AH, 0, 0, changes ? 0x3e : 0x1e, 3, 7, 7, 7};
 		size_t len = seal_behind(V6_HOST, seq, bytes, sizeof(bytes), kind);
 
 		assert_int_equal(fate(V6_HOST, len), DROP_COUNT);
@@ -351,9 +337,10 @@ ipv6_options_are_covered_unless_their_type_says_that_they_change(void **state)
 static void
 B7_options_that_are_cut_and_routes_under_way_are_dropped(void **state)
 {
-	static const uint8_t cut[8] = {0, 0, 0x1e, 5, 7, 7, 7, 7};
-	static const uint8_t alone[8] = {0, 0, 1, 3, 0, 0, 0, 0x1e};
-	static const uint8_t one_left[8] = {0, 0, 4, 1}, none_left[8] = {0, 0, 4, 0};
+	static const uint8_t cut[8] = {IPPROTO_AH, 0, 0x1e, 5, 7, 7, 7, 7};
+	static const uint8_t alone[8] = {IPPROTO_AH, 0, 1, 3, 0, 0, 0, 0x1e};
+	static const uint8_t one_left[8] = {IPPROTO_AH, 0, 4, 1};
+	static const uint8_t none_left[8] = {IPPROTO_AH, 0, 4, 0};
 	size_t len = seal_behind(V6_HOST, 1, cut, sizeof(cut), IPPROTO_DSTOPTS);
 
 	assert_int_equal(fate(V6_HOST, len), DROP_IP_EXT);
@@ -370,7 +357,7 @@ B7_options_that_are_cut_and_routes_under_way_are_dropped(void **state)
 static void
 B7_a_chain_longer_than_what_is_kept_is_dropped(void **state)
 {
-	static uint8_t options[224] = {0, 26};
+	static uint8_t options[224] = {IPPROTO_AH, 26};
 	size_t len;
 
 	options[2] = 1; /* PadN */
