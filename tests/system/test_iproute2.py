@@ -203,6 +203,22 @@ class TestMonitor:
         engine.ip("xfrm state flush")
         wait_for(lambda: monitor.saw("Flushed state"), "the flush")
 
+    def test_reports_policies(self, engine, monitor):
+        engine.ip(f"xfrm policy delete {SELECTOR}")
+        wait_for(lambda: monitor.saw(f"Deleted src {NEAR[4]}"), "the deleted policy")
+        limits = "limit time-soft 1 limit time-hard 2"
+        engine.ip(f"xfrm policy add {POLICY.replace('tmpl', limits + ' tmpl')}")
+        for end in "hard 0", "hard 1":
+            wait_for(lambda: monitor.saw("Expired src") and end in monitor.said, f"the end: {end}")
+        engine.ip("xfrm policy flush")
+        wait_for(lambda: monitor.saw("Flushed policy"), "the flush")
+
+    def test_reports_how_far_numbers_are(self, gateway, engine, monitor):
+        tunnel = gateway.tunnel()
+        gateway.outbound(tunnel, udp(HOST[4], REMOTE[4]))
+        wait_for(lambda: monitor.saw("Async event"), "the replay state")
+        assert f"spi {tunnel.spi_out:#010x}" in monitor.said
+
     def test_C55_reports_an_acquire(self, gateway, engine, monitor):
         gateway.lan.send(udp(HOST[4], REMOTE[4]))
         wait_for(lambda: monitor.saw("acquire"), "the acquire")
