@@ -228,23 +228,36 @@ class Flow:
         self.into.bind(("::", port))
         self.into.setblocking(False)
         self.interval = interval
-        self.sent, self.came = 0, collections.Counter()
+        self.sent = self.came = self.twice = 0
+        self.seen = bytearray()  # by number
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.send)
 
     def send(self):
-        while not self.ending.wait(self.interval):
-            for target in self.targets:
-                self.sent += 1
-                with contextlib.suppress(OSError):  # an ICMP error that came back: it is lost
-                    self.out.sendto(struct.pack("!Q", self.sent) + bytes(92), target)
+        due = time.monotonic() + self.interval
+        while not self.ending.wait(max(0, due - time.monotonic())):
+            due = max(due + self.interval, time.monotonic() - 10 * self.interval)  # no flood later
+            self.send_round()
+
+    def send_round(self):
+        for target in self.targets:
+            self.sent += 1
+            with contextlib.suppress(OSError):  # an ICMP error that came back: it is lost
+                self.out.sendto(struct.pack("!Q", self.sent) + bytes(92), target)
 
     def arrived(self):
         """How many different ones have arrived by now."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                self.came[struct.unpack_from("!Q", self.into.recv(2048))[0]] += 1
-        return len(self.came)
+                self.note(struct.unpack_from("!Q", self.into.recv(2048))[0])
+        return self.came
+
+    def note(self, number):
+        if number >= len(self.seen):
+            self.seen.extend(bytes(number + 100_000 - len(self.seen)))
+        self.came += not self.seen[number]
+        self.twice += self.seen[number]
+        self.seen[number] = 1
 
     def await_more(self, count=100, seconds=30):
         """Waits until so many more have arrived than until now."""
@@ -261,18 +274,14 @@ class Flow:
         self.out.close()
         last, still = -1, time.monotonic()
         while time.monotonic() - still < 0.5 and self.arrived() < self.sent:
-            if len(self.came) != last:
-                last, still = len(self.came), time.monotonic()
+            if self.came != last:
+                last, still = self.came, time.monotonic()
             select.select([self.into], [], [], 0.1)
         self.into.close()
 
     @property
     def lost(self):
-        return [n for n in range(1, self.sent + 1) if n not in self.came]
-
-    @property
-    def twice(self):
-        return sum(count - 1 for count in self.came.values())
+        return [n for n in range(1, self.sent + 1) if n >= len(self.seen) or not self.seen[n]]
 
 
 class Site:
