@@ -49,8 +49,9 @@ struct dataplane {
 	struct waiting *waiting; /* packets without a neighbour, see waiting.h */
 	struct natt *natt;       /* NAT traversal, natt.h */
 	_Atomic uint64_t natt_ports[(UINT16_MAX + 1) / 64]; /* a bit for each, see natt_is_port() */
-	struct rte_ring *acquires; /* struct acquire, from workers to the control thread */
-	_Atomic uint32_t ip_ids;   /* identifications given out to workers, see worker_ip_id() */
+	struct rte_ring *acquires;    /* struct acquire, from workers to the control thread */
+	_Atomic uint32_t ip_ids;      /* identifications given out to workers, see worker_ip_id() */
+	uint64_t stalls[WORKERS_MAX]; /* of workers, see stall_log.h; the control thread's */
 	_Atomic bool stop;
 };
 

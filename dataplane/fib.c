@@ -24,6 +24,7 @@ struct group {
 	/* The control thread's. */
 	uint32_t number, routes; /* in the pool; that share it */
 	LIST_ENTRY(group) link;
+	struct reclaim_item retired;
 };
 
 struct route {
@@ -53,6 +54,7 @@ struct fib {
 
 	/* The control thread's. */
 	struct reclaim *reclaim;
+	struct reclaim_item retired;
 	struct vrf *vrf[FIB_VRFS_MAX];
 	unsigned int vrfs;
 	struct slots slots; /* of routes */
@@ -162,10 +164,10 @@ group_get(struct fib *fib, const struct nexthop *given, unsigned int count)
 }
 
 static void
-group_release(void *ctx, void *group)
+group_release(void *ctx, struct reclaim_item *item)
 {
 	struct fib *fib = ctx;
-	struct group *g = group;
+	struct group *g = container_of(item, struct group, retired);
 
 	free(g->paths);
 	pool_give(&fib->groups, sizeof(*g), g->number);
@@ -178,7 +180,7 @@ group_put(struct fib *fib, struct group *g)
 	if (--g->routes > 0)
 		return;
 	LIST_REMOVE(g, link);
-	reclaim_defer(fib->reclaim, group_release, fib, g);
+	reclaim_defer(fib->reclaim, group_release, fib, &g->retired);
 }
 
 /* ---- the store of routes ---- */
@@ -527,9 +529,9 @@ fib_new(struct reclaim *reclaim)
 }
 
 static void
-fib_end(void *ctx, void *ended)
+fib_end(void *ctx, struct reclaim_item *item)
 {
-	struct fib *fib = ended;
+	struct fib *fib = container_of(item, struct fib, retired);
 
 	for (unsigned int i = 0; i < fib->vrfs; i++) {
 		free(fib->root[i][0]);
@@ -555,7 +557,7 @@ fib_free(struct fib *fib)
 		group_put(fib, r->group);
 		route_free(fib, r);
 	}
-	reclaim_defer(fib->reclaim, fib_end, NULL, fib);
+	reclaim_defer(fib->reclaim, fib_end, NULL, &fib->retired);
 }
 
 /* ---- workers ---- */

@@ -35,6 +35,7 @@
 #include "privileges.h"
 #include "rtnl.h"
 #include "show.h"
+#include "stall_log.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -61,6 +62,7 @@ struct daemon {
 	gid_t group;
 	bool carrier[PORTS_MAX];
 	struct ecn_log ecn_log;
+	struct stall_log stall_log;
 	struct dummies dummies;
 	uint64_t tick_due, neighbours_due; /* monotonic milliseconds */
 	bool stop;
@@ -370,6 +372,7 @@ tick(struct daemon *d)
 		natt_tick(d->dp, (uint64_t)time(NULL));
 		follow_carrier(d);
 		ecn_log_tick(&d->ecn_log, d->dp, now);
+		stall_log_tick(&d->stall_log, d->dp, now);
 	}
 	if (now >= d->neighbours_due) {
 		d->neighbours_due = now + NEIGHBOURS_MS;

@@ -63,9 +63,9 @@ neigh_free(struct neigh_table *t)
 }
 
 static void
-neigh_release(void *ctx, void *neigh)
+neigh_release(void *ctx, struct reclaim_item *item)
 {
-	free(neigh);
+	free(container_of(item, struct neigh, retired));
 }
 
 static struct neigh *
@@ -100,7 +100,7 @@ exchange(struct neigh_table *t, struct neigh *old, struct neigh *n)
 	n->slot = old->slot;
 	slots_replace(&t->slots, n->slot, n);
 	chash_replace(&t->hash, hash_of_neigh(t, n), &old->node, &n->node);
-	reclaim_defer(t->reclaim, neigh_release, NULL, old);
+	reclaim_defer(t->reclaim, neigh_release, NULL, &old->retired);
 }
 
 int
@@ -137,7 +137,7 @@ neigh_remove(struct neigh_table *t, struct neigh *n)
 {
 	slots_leave(&t->slots, n->slot);
 	chash_remove(&t->hash, hash_of_neigh(t, n), &n->node);
-	reclaim_defer(t->reclaim, neigh_release, NULL, n);
+	reclaim_defer(t->reclaim, neigh_release, NULL, &n->retired);
 }
 
 int

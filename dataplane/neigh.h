@@ -32,6 +32,7 @@ struct neigh {
 	_Atomic bool used; /* set by workers, cleared by the control thread's sweep */
 	bool old;          /* resynchronisation, as fib_mark(); the control thread's */
 	uint32_t slot;     /* likewise: its number in the table */
+	struct reclaim_item retired;
 };
 
 /* max bounds the neighbours. NULL without memory. */

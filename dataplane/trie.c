@@ -58,11 +58,12 @@ trie_free(struct trie_nodes *nodes)
 }
 
 static void
-node_release(void *ctx, void *node)
+node_release(void *ctx, struct reclaim_item *item)
 {
 	struct trie_nodes *nodes = ctx;
 
-	pool_give(&nodes->pool, sizeof(struct trie_node), (uint32_t)(uintptr_t)node);
+	pool_give(&nodes->pool, sizeof(struct trie_node),
+		  container_of(item, struct trie_node, retired)->number);
 }
 
 /* Puts a node in the place of a leaf: every entry says what the leaf said. */
@@ -75,6 +76,7 @@ split(struct trie_nodes *nodes, _Atomic uint32_t *entry)
 	if (pool_take(&nodes->pool, sizeof(*node), &number) != 0)
 		return -ENOMEM;
 	node = node_at(nodes, number);
+	node->number = number;
 	for (unsigned int i = 0; i < TRIE_NODE_ENTRIES; i++)
 		atomic_init(&node->entry[i], load(entry));
 	store(entry, TRIE_CHILD | number);
@@ -111,7 +113,7 @@ prune(struct trie_nodes *nodes, _Atomic uint32_t *table, unsigned int level,
 	if (!is_uniform(node, 16 + 8 * level))
 		return;
 	store(entry, load(&node->entry[0]));
-	reclaim_defer(nodes->reclaim, node_release, nodes, (void *)(uintptr_t)(e & ~TRIE_CHILD));
+	reclaim_defer(nodes->reclaim, node_release, nodes, &node->retired);
 }
 
 int

@@ -20,6 +20,8 @@
 
 struct trie_node {
 	_Atomic uint32_t entry[TRIE_NODE_ENTRIES];
+	struct reclaim_item retired;
+	uint32_t number; /* its own in the pool */
 };
 
 /* The nodes of all tries. A root is an array of TRIE_ROOT_ENTRIES, zero at first. */

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Deferred freeing on top of rte_rcu_qsbr: a first-in, first-out list of records, each with the
- * token of the grace period that it waits for. Tokens ascend, so only the head needs a look.
+ * Deferred freeing on top of rte_rcu_qsbr: a first-in, first-out list of what waits. Tokens of
+ * grace periods ascend, so only the head needs a look.
  */
 #include "reclaim.h"
 
 #include <stdlib.h>
 
-struct deferred {
-	struct deferred *next;
-	uint64_t token;
-	void (*fn)(void *ctx, void *object);
-	void *ctx, *object;
-};
-
 struct reclaim {
 	struct rte_rcu_qsbr *qsbr;
-	struct deferred *head, **tail;
+	struct reclaim_item *head, **tail;
 	uint64_t waiting;
+	uint64_t held_token, held_since; /* of the head, as reclaim_stalled() last saw it */
 };
 
 struct reclaim *
@@ -41,14 +35,13 @@ reclaim_new(unsigned int threads)
 static void
 release_head(struct reclaim *r)
 {
-	struct deferred *d = r->head;
+	struct reclaim_item *item = r->head;
 
-	r->head = d->next;
+	r->head = item->next;
 	if (!r->head)
 		r->tail = &r->head;
 	r->waiting--;
-	d->fn(d->ctx, d->object);
-	free(d);
+	item->release(item->ctx, item);
 }
 
 void
@@ -69,19 +62,13 @@ reclaim_qsbr(struct reclaim *r)
 }
 
 void
-reclaim_defer(struct reclaim *r, void (*fn)(void *ctx, void *object), void *ctx, void *object)
+reclaim_defer(struct reclaim *r, void (*release)(void *ctx, struct reclaim_item *item), void *ctx,
+	      struct reclaim_item *item)
 {
-	struct deferred *d = malloc(sizeof(*d));
-
-	if (!d) {
-		rte_rcu_qsbr_synchronize(r->qsbr, RTE_QSBR_THRID_INVALID);
-		fn(ctx, object);
-		return;
-	}
-	*d = (struct deferred){.fn = fn, .ctx = ctx, .object = object};
-	d->token = rte_rcu_qsbr_start(r->qsbr);
-	*r->tail = d;
-	r->tail = &d->next;
+	*item = (struct reclaim_item){.release = release, .ctx = ctx};
+	item->token = rte_rcu_qsbr_start(r->qsbr);
+	*r->tail = item;
+	r->tail = &item->next;
 	r->waiting++;
 }
 
@@ -91,4 +78,31 @@ reclaim_poll(struct reclaim *r)
 	while (r->head && rte_rcu_qsbr_check(r->qsbr, r->head->token, false) == 1)
 		release_head(r);
 	return r->waiting;
+}
+
+/* A reader that is online and has not been quiescent since the token was given out, or -1. */
+static int
+holder(const struct rte_rcu_qsbr *qsbr, uint64_t token)
+{
+	for (uint32_t i = 0; i < qsbr->max_threads; i++) {
+		uint64_t cnt = __atomic_load_n(&qsbr->qsbr_cnt[i].cnt, __ATOMIC_RELAXED);
+
+		if (cnt != __RTE_QSBR_CNT_THR_OFFLINE && cnt < token)
+			return (int)i;
+	}
+	return -1;
+}
+
+int
+reclaim_stalled(struct reclaim *r, uint64_t milliseconds)
+{
+	if (!r->head)
+		return -1;
+	if (r->head->token != r->held_token) {
+		r->held_token = r->head->token;
+		r->held_since = milliseconds;
+	}
+	if (milliseconds - r->held_since < RECLAIM_STALL_MS)
+		return -1;
+	return holder(r->qsbr, r->held_token);
 }

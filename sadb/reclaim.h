@@ -13,6 +13,14 @@
 
 struct reclaim;
 
+/* Part of what may once be freed, beside what readers may still read. */
+struct reclaim_item {
+	struct reclaim_item *next;
+	uint64_t token; /* of the grace period that it waits for */
+	void (*release)(void *ctx, struct reclaim_item *item);
+	void *ctx;
+};
+
 /* For up to `threads` reader threads, ids 0 to threads - 1. NULL without memory. */
 struct reclaim *reclaim_new(unsigned int threads);
 
@@ -23,10 +31,18 @@ void reclaim_free(struct reclaim *r);
 struct rte_rcu_qsbr *reclaim_qsbr(struct reclaim *r);
 
 /*
- * Control thread: calls fn(ctx, object) after a grace period. The caller has already unlinked
- * `object`. Never fails: without memory for the record it waits for the grace period.
+ * Control thread: calls release(ctx, item) after a grace period. The caller has already unlinked
+ * what the item is part of. Never fails.
  */
-void reclaim_defer(struct reclaim *r, void (*fn)(void *ctx, void *object), void *ctx, void *object);
+void reclaim_defer(struct reclaim *r, void (*release)(void *ctx, struct reclaim_item *item),
+		   void *ctx, struct reclaim_item *item);
 
 /* Control thread: frees what may be freed, without waiting. Returns how many are still waiting. */
 uint64_t reclaim_poll(struct reclaim *r);
+
+/*
+ * Control thread, now and then: the reader that has held up what waits longest for RECLAIM_STALL_MS
+ * or more, by its id; -1 for none. A reader that sleeps holds up nothing.
+ */
+#define RECLAIM_STALL_MS 1000
+int reclaim_stalled(struct reclaim *r, uint64_t milliseconds);

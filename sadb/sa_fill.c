@@ -91,10 +91,22 @@ write_outer(struct sa *sa, const struct sa_params *p)
 	atomic_init(&sa->outer, sa->own_outer);
 }
 
-static void
-free_outer(void *ctx, void *outer)
+/* An outer header that took the place of the SA's own. */
+struct moved_outer {
+	alignas(64) uint8_t header[SA_OUTER_MAX];
+	struct reclaim_item retired;
+};
+
+static struct moved_outer *
+moved_of(const uint8_t *header)
 {
-	free(outer);
+	return (struct moved_outer *)(uintptr_t)header;
+}
+
+static void
+free_outer(void *ctx, struct reclaim_item *item)
+{
+	free(container_of(item, struct moved_outer, retired));
 }
 
 /*
@@ -107,10 +119,12 @@ sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_b
 {
 	const struct udphdr udp = {.source = sport, .dest = dport};
 	const uint8_t *old = atomic_load_explicit(&sa->outer, memory_order_relaxed);
-	uint8_t *outer = aligned_alloc(64, 64);
+	struct moved_outer *moved = aligned_alloc(alignof(struct moved_outer), sizeof(*moved));
+	uint8_t *outer;
 
-	if (!outer)
+	if (!moved)
 		return -ENOMEM;
+	outer = moved->header;
 	memcpy(outer, old, SA_OUTER_MAX);
 	memcpy(outer + sa->outer_len - sizeof(struct esp_front) - sizeof(udp), &udp, sizeof(udp));
 	if (sa->mode != SA_MODE_TRANSPORT && sa->family == FAMILY_V4)
@@ -120,7 +134,7 @@ sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_b
 	/* Release: who loads the pointer sees the whole header. */
 	atomic_store_explicit(&sa->outer, outer, memory_order_release);
 	if (old != sa->own_outer)
-		reclaim_defer(sad->config.reclaim, free_outer, NULL, (void *)(uintptr_t)old);
+		reclaim_defer(sad->config.reclaim, free_outer, NULL, &moved_of(old)->retired);
 	return 0;
 }
 
@@ -248,7 +262,7 @@ sa_clear(struct sad *sad, struct slot *slot)
 		slot->own_window = NULL;
 	}
 	if (sa->outer != sa->own_outer)
-		free((void *)(uintptr_t)sa->outer);
+		free(moved_of(sa->outer));
 	crypto_zeroize((uint8_t *)sa + sad->stride - sad->key_room, sad->key_room);
 	crypto_zeroize(&sa->salt, sizeof(sa->salt));
 	slot->control.sa = NULL;

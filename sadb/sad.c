@@ -228,9 +228,12 @@ slot_give(struct sad *sad, struct slot *slot)
 }
 
 static void
-slot_free_later(void *ctx, void *object)
+slot_free_later(void *ctx, struct reclaim_item *item)
 {
-	slot_free(ctx, object);
+	struct slot *slot = container_of(item, struct slot, retired);
+
+	memset(slot->links, 0, sizeof(slot->links)); /* in whose place the item was */
+	slot_free(ctx, slot);
 }
 
 static void
@@ -260,7 +263,7 @@ slot_retire(struct sad *sad, struct slot *slot)
 	/* 2. A worker that still holds it gets no number and accepts none. */
 	key_retire(sad, slot);
 	/* 3. Once no worker holds it, its keys are overwritten. */
-	reclaim_defer(sad->config.reclaim, slot_free_later, sad, slot);
+	reclaim_defer(sad->config.reclaim, slot_free_later, sad, &slot->retired);
 }
 
 /* ---- identities ---- */

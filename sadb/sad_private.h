@@ -29,7 +29,10 @@ enum sad_index {
 /* One place in the arena, used or not: the control thread's side of it. */
 struct slot {
 	struct sa_control control; /* first: outside, a slot is known by it */
-	struct link links[INDEX_KINDS];
+	union {
+		struct link links[INDEX_KINDS];
+		struct reclaim_item retired; /* once it stands in no index */
+	};
 	STAILQ_ENTRY(slot) free;
 	bool used;
 	uint32_t generation;      /* how often the place was given out */

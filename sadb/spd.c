@@ -51,9 +51,9 @@ err:
 }
 
 static void
-spd_end(void *ctx, void *ended)
+spd_end(void *ctx, struct reclaim_item *item)
 {
-	struct spd *spd = ended;
+	struct spd *spd = container_of(item, struct spd, retired);
 
 	slab_end(&spd->entries);
 	slots_free(&spd->slots);
@@ -69,7 +69,8 @@ spd_free(struct spd *spd)
 	if (!spd)
 		return;
 	spd_flush(spd);
-	reclaim_defer(spd->reclaim, spd_end, NULL, spd); /* behind all that was deferred before */
+	reclaim_defer(spd->reclaim, spd_end, NULL,
+		      &spd->retired); /* behind all that was deferred before */
 }
 
 /* ---- what may be a policy ---- */
@@ -257,11 +258,11 @@ entry_new(struct spd *spd, const struct spd_params *params)
 }
 
 static void
-entry_release(void *ctx, void *entry)
+entry_release(void *ctx, struct reclaim_item *item)
 {
 	struct spd *spd = ctx;
 
-	slab_give(&spd->entries, entry);
+	slab_give(&spd->entries, container_of(item, struct entry, retired));
 }
 
 static bool
@@ -296,7 +297,7 @@ entry_unlink(struct spd *spd, struct entry *e)
 	timed_remove(e);
 	slots_leave(&spd->slots, e->slot);
 	spd->count[e->policy.params.id.dir]--;
-	reclaim_defer(spd->reclaim, entry_release, spd, e);
+	reclaim_defer(spd->reclaim, entry_release, spd, &e->retired);
 }
 
 static struct tuple *
@@ -352,7 +353,7 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	else
 		entry_move(spd, old, e);
 	tuple_leave(spd, t, old->priority);
-	reclaim_defer(spd->reclaim, entry_release, spd, old);
+	reclaim_defer(spd->reclaim, entry_release, spd, &old->retired);
 	return 0;
 }
 

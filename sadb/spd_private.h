@@ -29,8 +29,14 @@ struct entry {
 	/* The control thread's. */
 	uint32_t hash; /* of tuple and addresses */
 	uint32_t slot;
-	LIST_ENTRY(entry) by_sa; /* with policies of the same SPI, reqid or peer (spd_resolve.c) */
-	LIST_ENTRY(entry) timed; /* with those that have a lifetime */
+	union {
+		struct {
+			/* With policies of the same SPI, reqid or peer (spd_resolve.c), */
+			LIST_ENTRY(entry) by_sa;
+			LIST_ENTRY(entry) timed; /* and with those that have a lifetime. */
+		};
+		struct reclaim_item retired; /* once it stands in no list */
+	};
 };
 
 static inline uint64_t
@@ -53,6 +59,7 @@ struct tuple {
 		uint32_t priority, policies;
 	} * priorities; /* ascending: the first is the best that a lookup can find here */
 	uint32_t count, room;
+	struct reclaim_item retired;
 };
 
 /* The policies of one tenant and direction. The control thread's. */
@@ -77,7 +84,8 @@ struct view {
 /* What workers see of a domain. Immutable: a change publishes another. */
 struct group {
 	struct chash_node node; /* in spd.groups */
-	struct domain *domain;  /* the control thread's */
+	struct domain *domain;  /* the control thread's, and so is the next */
+	struct reclaim_item retired;
 	uint64_t tenant;
 	uint32_t dir;
 	uint32_t count[2];   /* tuples of IPv4, of IPv6; those of both families are in both */
@@ -105,6 +113,7 @@ struct spd {
 	struct entry_list timed;
 	const struct spd_observer *expiry;
 	struct sad_observer observer;
+	struct reclaim_item retired;
 };
 
 /* The chain of masked addresses in a tuple. */

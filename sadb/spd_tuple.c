@@ -160,15 +160,15 @@ priority_remove(struct tuple *t, uint32_t priority)
 /* ---- what workers see ---- */
 
 static void
-group_release(void *ctx, void *group)
+group_release(void *ctx, struct reclaim_item *item)
 {
-	free(group);
+	free(container_of(item, struct group, retired));
 }
 
 static void
-tuple_release(void *ctx, void *tuple)
+tuple_release(void *ctx, struct reclaim_item *item)
 {
-	struct tuple *t = tuple;
+	struct tuple *t = container_of(item, struct tuple, retired);
 
 	free(t->priorities);
 	free(t);
@@ -180,7 +180,7 @@ tuple_free(struct spd *spd, struct tuple *t)
 {
 	LIST_REMOVE(t, link);
 	spd->tuples--;
-	reclaim_defer(spd->reclaim, tuple_release, NULL, t);
+	reclaim_defer(spd->reclaim, tuple_release, NULL, &t->retired);
 }
 
 static struct view
@@ -258,7 +258,7 @@ domain_withdraw(struct spd *spd, struct domain *d)
 	if (!d->group)
 		return;
 	chash_remove(&spd->groups, hash_of(spd, d), &d->group->node);
-	reclaim_defer(spd->reclaim, group_release, NULL, d->group);
+	reclaim_defer(spd->reclaim, group_release, NULL, &d->group->retired);
 	d->group = NULL;
 }
 
@@ -277,7 +277,7 @@ domain_publish(struct spd *spd, struct domain *d)
 	d->group = g;
 	if (old) {
 		chash_replace(&spd->groups, hash_of(spd, d), &old->node, &g->node);
-		reclaim_defer(spd->reclaim, group_release, NULL, old);
+		reclaim_defer(spd->reclaim, group_release, NULL, &old->retired);
 	} else {
 		chash_insert(&spd->groups, hash_of(spd, d), &g->node);
 	}

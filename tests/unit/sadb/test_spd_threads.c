@@ -52,11 +52,19 @@ read_protect(void *ctx, uint64_t *random)
 	return !sa || sa->reqid == 1;
 }
 
+/* An SA of this test's own making. */
+struct own_sa {
+	struct sa sa;
+	struct reclaim_item retired;
+};
+
 static void
-release_sa(void *ctx, void *sa)
+release_sa(void *ctx, struct reclaim_item *item)
 {
-	memset(sa, 0xee, sizeof(struct sa));
-	free(sa);
+	struct own_sa *own = container_of(item, struct own_sa, retired);
+
+	memset(own, 0xee, sizeof(*own));
+	free(own);
 }
 
 /* A new SA in the place of the old one, which goes after its grace period. */
@@ -67,10 +75,10 @@ rekey(struct sad *sad, struct reclaim *reclaim, struct sa_control *c)
 
 	if (old) {
 		fake_sad_delete(sad, c);
-		reclaim_defer(reclaim, release_sa, NULL, old);
+		reclaim_defer(reclaim, release_sa, NULL, &((struct own_sa *)old)->retired);
 	}
-	c->sa = aligned_alloc(64, sizeof(struct sa));
-	memset(c->sa, 0, sizeof(struct sa));
+	c->sa = aligned_alloc(64, sizeof(struct own_sa));
+	memset(c->sa, 0, sizeof(struct own_sa));
 	c->sa->reqid = c->params.reqid = 1;
 	c->params.mode = SA_MODE_TUNNEL;
 	c->params.id.spi++;
