@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_mempool.h>
 
 #define RING_OPS "ring_mt_rts"
@@ -74,15 +76,73 @@ register_ops(void)
 #define POOL_OPS RING_OPS
 #endif
 
+static void
+free_zone(struct rte_mempool_memhdr *chunk, void *zone)
+{
+	rte_memzone_free(zone);
+}
+
+/*
+ * One buffer behind the other, whatever the pages: devices see virtual addresses, so pages in a row
+ * are in a row for them, too. rte_mempool by itself lets no buffer cross a page, and without
+ * hugepages that makes it one for each page. net_af_xdp (22.11) then tells the kernel of the first
+ * part of the pool only, which drops what is sent from the rest and never gives it back.
+ */
+static int
+populate_densely(struct rte_mempool *pool)
+{
+	size_t stride = pool->header_size + pool->elt_size + pool->trailer_size;
+	const struct rte_memzone *zone = rte_memzone_reserve_aligned(
+		pool->name, stride * pool->size, pool->socket_id, 0, RTE_CACHE_LINE_SIZE);
+	int rc;
+
+	if (zone == NULL)
+		return -ENOMEM;
+	pool->flags &= ~(unsigned int)RTE_MEMPOOL_F_NON_IO; /* or drivers would not map it */
+	rc = rte_mempool_populate_iova(pool, zone->addr, zone->iova, zone->len, free_zone,
+				       (void *)(uintptr_t)zone);
+	if (rc < 0)
+		rte_memzone_free(zone);
+	return rc;
+}
+
+static int
+populate(struct rte_mempool *pool)
+{
+	int rc = (pool->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG) != 0
+			 ? populate_densely(pool)
+			 : rte_mempool_populate_default(pool);
+
+	if (rc < 0)
+		rte_errno = -rc;
+	else
+		rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return rc;
+}
+
 struct rte_mempool *
 room_pool_new(const char *name, unsigned int count, unsigned int cache, uint16_t size, int socket)
 {
+	unsigned int flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	struct rte_pktmbuf_pool_private about = {.mbuf_data_room_size = size,
+						 .mbuf_priv_size = sizeof(struct packet)};
+	struct rte_mempool *pool;
+
 #ifdef ROOM_GUARDED
 	register_ops();
 	cache = 0;
 #endif
-	return rte_pktmbuf_pool_create_by_ops(name, count, cache, sizeof(struct packet), size,
-					      socket, POOL_OPS);
+	pool = rte_mempool_create_empty(name, count,
+					sizeof(struct rte_mbuf) + sizeof(struct packet) + size,
+					cache, sizeof(about), socket, flags);
+	if (pool == NULL)
+		return NULL;
+	rte_mempool_set_ops_byname(pool, POOL_OPS, NULL);
+	rte_pktmbuf_pool_init(pool, &about);
+	if (populate(pool) >= 0)
+		return pool;
+	rte_mempool_free(pool);
+	return NULL;
 }
 
 void

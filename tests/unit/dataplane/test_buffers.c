@@ -416,6 +416,27 @@ fragments_made_here_get_the_l2_header_of_their_way(void **state)
 	engine_stop(&e);
 }
 
+/* What net_af_xdp relies on, which lets the kernel see that many bytes and no more. */
+static void
+buffers_stand_one_behind_the_other(void **state)
+{
+	enum { COUNT = 63 };
+	struct rte_mempool *pool = room_pool_new("dense", COUNT, 0, 2048, SOCKET_ID_ANY);
+	size_t stride = pool->header_size + pool->elt_size + pool->trailer_size;
+	uint8_t *first = (uint8_t *)STAILQ_FIRST(&pool->mem_list)->addr + pool->header_size;
+	struct rte_mbuf *all[COUNT];
+
+	assert_int_equal(pool->nb_mem_chunks, 1);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(pool, all, COUNT), 0);
+	for (unsigned int i = 0; i < COUNT; i++) {
+		assert_true((uint8_t *)all[i] >= first);
+		assert_true((uint8_t *)all[i] <= first + (COUNT - 1) * stride);
+		assert_int_equal(rte_mbuf_iova_get(all[i]), (uintptr_t)all[i]->buf_addr);
+	}
+	rte_pktmbuf_free_bulk(all, COUNT);
+	room_pool_free(pool);
+}
+
 int
 main(void)
 {
@@ -426,6 +447,7 @@ main(void)
 		cmocka_unit_test(without_room_a_packet_is_dropped_or_right),
 		cmocka_unit_test(what_is_longer_than_a_buffer_is_dropped),
 		cmocka_unit_test(fragments_made_here_get_the_l2_header_of_their_way),
+		cmocka_unit_test(buffers_stand_one_behind_the_other),
 	};
 
 	engine_eal();
