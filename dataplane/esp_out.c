@@ -28,6 +28,20 @@ move_last(const struct burst *b, unsigned int kept, unsigned int n, struct burst
 }
 
 /*
+ * A packet that got no number. An SA that was retired since the policy led to it has a successor by
+ * now, or none: the policy is asked again. Else its numbers are used up.
+ */
+static void
+refused(struct worker *w, struct rte_mbuf *m, const struct sa *sa)
+{
+	/* Relaxed: closed is for good, and came after the policies had let go of the SA. */
+	if (atomic_load_explicit(&sa->seq, memory_order_relaxed) == SA_SEQ_CLOSED)
+		packet_handover(w, m, w->id, RESUME_SPD_LOOKUP);
+	else
+		packet_drop(w, m, DROP_SEQ_EXHAUSTED);
+}
+
+/*
  * Numbers are taken once for a run of packets of one SA. Peers' windows may be small, so an SA's
  * packets are numbered by one worker, its owner: to others they are handed over and come back at
  * spd_lookup. Those of AH go on in a list of their own.
@@ -55,8 +69,8 @@ seq_reserve(struct worker *w, struct burst *b)
 		for (unsigned int k = 0; k < run; k++) {
 			struct rte_mbuf *m = b->m[i + k];
 
-			if (k >= granted) {
-				packet_drop(w, m, DROP_SEQ_EXHAUSTED);
+			if (unlikely(k >= granted)) {
+				refused(w, m, sa);
 				continue;
 			}
 			packet(m)->seq = first + k;

@@ -521,6 +521,40 @@ C8_B41_the_sequence_space_ends_in_a_drop(void **state)
 	gateway_stop(&b);
 }
 
+/* A rekeying while a worker is between lookup and number: nothing of the burst is lost. */
+static void
+an_sa_that_is_retired_under_a_packet_has_a_successor(void **state)
+{
+	struct tunnel t = {0, FAMILY_V4, FAMILY_V4, false, 0};
+	struct sa_params old = tunnel_sa(&t), new = tunnel_sa(&t);
+	struct burst burst = {0};
+	struct gateway a, b;
+
+	gateway_start(&a, CRYPTO_IPSEC_MB);
+	gateway_start(&b, CRYPTO_IPSEC_MB);
+	tunnel_install(&a, &b, &t);
+	a.dp->workers[0] = a.w;
+	a.w->inbox = rte_ring_create("inbox", 16, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	for (unsigned int i = 0; i < 3; i++)
+		burst_add(&burst, clear_packet(&t, 100));
+	spd_stage(a.w, &burst);
+	new.id.spi = RTE_BE32(SPI + 1);
+	new.key[0] ^= 1;
+	assert_int_equal(sad_add(a.dp->sad, &new, NULL), 0);
+	assert_int_equal(sad_delete(a.dp->sad, &old.id, NULL), 0);
+	seq_reserve(a.w, &burst);
+	assert_int_equal(burst.n, 0);
+	assert_int_equal(a.w->count.held, 3);
+	burst.n = (uint16_t)rte_ring_dequeue_burst(a.w->inbox, (void **)burst.m, BURST_MAX, NULL);
+	assert_int_equal(burst.n, 3);
+	seal(&a, &burst);
+	assert_int_equal(a.w->leaving.n, 3);
+	free_burst(&a.w->leaving);
+	rte_ring_free(a.w->inbox);
+	gateway_stop(&a);
+	gateway_stop(&b);
+}
+
 static int
 start(void **state)
 {
@@ -565,6 +599,7 @@ main(void)
 		cmocka_unit_test(B9_B10_B18_truncated_packets_get_a_reason_at_every_length),
 		cmocka_unit_test(C53_C55_B38_B39_without_an_sa_or_a_policy_nothing_leaves),
 		cmocka_unit_test(C8_B41_the_sequence_space_ends_in_a_drop),
+		cmocka_unit_test(an_sa_that_is_retired_under_a_packet_has_a_successor),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
