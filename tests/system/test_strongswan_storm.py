@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many CHILD_SAs of real charons: all of them rekeyed again and again under traffic, and a thousand made."""
 
+import collections
 import re
 import select
 import signal
@@ -107,6 +108,17 @@ class Wire:
         self.strayed += self.distance.setdefault(spi, distance) != distance
 
 
+def losses(*sites):
+    """Where engines have lost packets so far: reasons to drop them, and full rings of ports."""
+    counts = collections.Counter()
+    for site in sites:
+        counts.update({f"{site.name} {reason}": n for reason, n in site.engine.drops().items()})
+        counts.update({f"{site.name} {row['port']} {column}": row[column]
+                       for row in site.engine.ctl("port", "show")["port"] if "rx_missed" in row
+                       for column in ("rx_missed", "rx_no_buf", "tx_errors")})
+    return counts
+
+
 def sustained(flow, seconds=3):
     """Packets a second that the path carries with never more than so many under way; none is lost."""
     begin = time.monotonic()
@@ -136,6 +148,7 @@ def test_rekey_storm(sites, tmp_path, rounds, record_property, capsys):
     targets = [f"10.2.{k}.2" for k in range(CHILDREN)]
     moon.client.ping(targets[0])  # so that neighbours are known
     most = sustained(Flow(moon.client, sun.client, *targets, port=6001))
+    early = losses(moon, sun)
     with Capture(switch, tmp_path) as capture:
         with Flow(moon.client, sun.client, *targets, interval=CHILDREN / (LOAD * most)) as flow:
             begin = time.monotonic()
@@ -151,7 +164,7 @@ def test_rekey_storm(sites, tmp_path, rounds, record_property, capsys):
     record_property("sustained_packets_per_second", round(most))
     record_property("packets_per_second", round(rate))
     record_property("rekeyings_per_second", round(rounds * CHILDREN / seconds, 1))
-    assert (flow.lost, flow.twice, capture.missed()) == ([], 0, 0)
+    assert (len(flow.lost), flow.twice, capture.missed()) == (0, 0, 0), losses(moon, sun) - early
     wire = Wire(capture.frames())
     assert (wire.clear, wire.twice, wire.strayed) == (0, 0, 0)
     assert wire.esp >= flow.sent
