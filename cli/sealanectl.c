@@ -38,8 +38,8 @@ static const struct page {
 } pages[] = {
 	{"status", NULL, "the daemon, its databases and its threads"},
 	{"sa",
-	 COLUMNS("spi", "src", "dst", "protocol", "mode", "suite", "reqid", "state", "direction",
-		 "esn", "window", "out_seq", "in_seq", "path_mtu", "packets", "bytes",
+	 COLUMNS("spi", "src", "dst", "protocol", "mode", "suite", "reqid", "state", "orphan",
+		 "direction", "esn", "window", "out_seq", "in_seq", "path_mtu", "packets", "bytes",
 		 "idle_seconds"),
 	 "security associations, never a key"},
 	{"policy",

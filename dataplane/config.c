@@ -176,6 +176,7 @@ set_defaults(struct config *config)
 		default_number(&config->routes[i].table, 254);
 	default_number(&config->sad.max_sas, 16384);
 	default_number(&config->sad.replay_window, 992);
+	default_number(&config->sad.orphan_grace, 300);
 	default_number(&config->spd.max_policies, 16384);
 	default_number(&config->tunnels.path_mtu_age, 600);
 	default_number(&config->reassembly.max_sets, 256);

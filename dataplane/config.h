@@ -74,6 +74,7 @@ enum config_nat_rebinding {                       /* what a peer's new address o
 struct config_sad {
 	uint32_t max_sas;                        /* default 16384 */
 	uint32_t replay_window;                  /* least window of an inbound SA, default 992 */
+	uint32_t orphan_grace;                   /* seconds, default 300 */
 	enum config_nat_rebinding nat_rebinding; /* default event */
 };
 

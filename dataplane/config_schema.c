@@ -85,6 +85,7 @@ static const struct range {
 	{"max_sas", 1, 1u << 24},
 	{"max_sets", 1, 1u << 20},
 	{"mtu", 576, 9216},
+	{"orphan_grace", 1, 31536000},
 	{"path_mtu_age", 1, 86400},
 	{"punt_rate", 1, 1000000},
 	{"replay_window", REPLAY_WINDOW_MIN, REPLAY_WINDOW_MAX},
@@ -182,6 +183,7 @@ static const cyaml_schema_value_t neighbour_schema = {
 static const cyaml_schema_field_t sad_fields[] = {
 	NUMBER(OPTIONAL, struct config_sad, max_sas),
 	NUMBER(OPTIONAL, struct config_sad, replay_window),
+	NUMBER(OPTIONAL, struct config_sad, orphan_grace),
 	CHOICE(OPTIONAL, struct config_sad, nat_rebinding, nat_rebinding_names),
 	CYAML_FIELD_END,
 };

@@ -200,6 +200,7 @@ start_ctl(struct daemon *d, struct reason *why)
 		.group = group ? group->gr_gid : (gid_t)-1,
 		.sad = d->dp->sad,
 		.spd = d->dp->spd,
+		.orphan_grace = d->config->sad.orphan_grace,
 	};
 
 	d->group = config.group;
@@ -225,10 +226,16 @@ peer_of(void *ctl, uint32_t n, struct show_peer *to)
 	return true;
 }
 
+static uint64_t
+orphans_removed(void *ctl)
+{
+	return ctl_orphans_removed(ctl);
+}
+
 static int
 start_show(struct daemon *d, struct reason *why)
 {
-	const struct show_peers peers = {.ctx = d->ctl, .get = peer_of};
+	const struct show_peers peers = {d->ctl, peer_of, orphans_removed};
 
 	make_folder(d->config->sockets.show);
 	d->show = show_open(d->dp, d->rtnl, &peers, d->config->sockets.show, d->group, why);

@@ -25,6 +25,7 @@ struct show_peer {
 struct show_peers {
 	void *ctx;
 	bool (*get)(void *ctx, uint32_t n, struct show_peer *peer); /* the n-th, false: no more */
+	uint64_t (*orphans_removed)(void *ctx);                     /* SAs that were */
 };
 
 struct show *show_open(struct dataplane *dp, struct rtnl *rtnl, const struct show_peers *peers,

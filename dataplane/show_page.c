@@ -198,14 +198,28 @@ status_rtnl(const struct rtnl *rtnl)
 	return o;
 }
 
-static json_t *
-status_databases(const struct dataplane *dp)
+static uint32_t
+count_orphans(struct sad *sad)
 {
+	const struct sa_control *c;
+	uint32_t cursor = 0, n = 0;
+
+	while ((c = sad_next(sad, &cursor)))
+		n += c->orphan;
+	return n;
+}
+
+static json_t *
+status_databases(const struct show_source *s)
+{
+	const struct dataplane *dp = s->dp;
 	uint32_t policies[SPD_DIRS];
 	json_t *o = json_object();
 
 	spd_count(dp->spd, policies);
 	put_number(o, "sas", sad_count(dp->sad));
+	put_number(o, "orphans", count_orphans(dp->sad));
+	put_number(o, "orphans_removed", s->peers.orphans_removed(s->peers.ctx));
 	put_number(o, "max_sas", sad_max(dp->sad));
 	put_number(o, "sad_bytes", sad_bytes(dp->sad));
 	put_number(o, "policies_in", policies[SPD_IN]);
@@ -235,7 +249,7 @@ status_head(const struct show_source *s)
 	put_text(o, "no_match", dp->config->spd.no_match == NO_MATCH_BYPASS ? "bypass" : "discard");
 	put_number(o, "buffers", dp->pool->size);
 	put_number(o, "buffers_free", rte_mempool_avail_count(dp->pool));
-	json_object_set_new(o, "databases", status_databases(dp));
+	json_object_set_new(o, "databases", status_databases(s));
 	json_object_set_new(o, "host", status_host(dp));
 	json_object_set_new(o, "rtnetlink", status_rtnl(s->rtnl));
 	return json_pack("{s:o}", "status", o);
@@ -292,6 +306,7 @@ sa_identity(json_t *o, const struct sa_control *c)
 	put_text(o, "suite", c->sa ? crypto_suites[p->suite].name : NULL);
 	put_text(o, "state", sa_state_name(c->state));
 	put_text(o, "direction", sa_direction(p->flags));
+	put_bool(o, "orphan", c->orphan);
 	put_number(o, "reqid", p->reqid);
 	put_number(o, "if_id", p->if_id);
 	put_number(o, "mark", p->id.mark);

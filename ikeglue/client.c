@@ -104,6 +104,7 @@ client_bury(struct ctl *ctl)
 			link = &client->next;
 			continue;
 		}
+		owner_leaves(ctl, client);
 		*link = client->next;
 		ctl->clients_count--;
 		ctl->full = false;

@@ -37,6 +37,7 @@ struct client {
 	bool dead;        /* to be freed at the end of ctl_poll() */
 	bool overrun;     /* events were lost; NLMSG_OVERRUN is to be sent */
 	bool ext_ack;     /* wants texts with refusals */
+	bool daemon;      /* of a process that is an IKE daemon: SAs may be its */
 	uint32_t port;    /* nlmsg_pid of what it is sent */
 	uint32_t groups;  /* bit n - 1: XFRMNLGRP_ number n */
 	uint32_t watched; /* what epoll watches */
@@ -61,7 +62,12 @@ struct ctl {
 	struct xfrm_thresholds thresholds;
 	uint32_t acquire_seq;
 	uint64_t seed;        /* random */
-	uint64_t numbers_due; /* monotonic milliseconds: of the next look at SAs for NEWAE */
+	uint64_t now;         /* monotonic milliseconds, as do the next two count */
+	uint64_t numbers_due; /* of the next look at SAs for NEWAE */
+	uint64_t orphans_due; /* of the end of all orphans, 0: not yet */
+	uint32_t orphan_grace;
+	bool orphans; /* there may be some */
+	uint64_t orphans_removed;
 	uint64_t warn_at; /* monotonic seconds: not before does a key set by hand draw a warning */
 	struct client *clients;
 	unsigned int clients_count;
@@ -105,6 +111,15 @@ void dump_continue(struct ctl *ctl, struct client *client);
 /* ---- migrate.c ---- */
 
 int migrate(struct ctl *ctl, const struct xfrm_migration *migration, struct reason *why);
+
+/* ---- owner.c ---- */
+
+/* The client has installed something, and this SA. */
+void owner_works(struct ctl *ctl, struct client *client);
+void owner_claim(struct ctl *ctl, struct client *client, struct sa_control *c);
+/* It is about to be freed. */
+void owner_leaves(struct ctl *ctl, struct client *client);
+void owner_tick(struct ctl *ctl);
 
 /* ---- lost.c ---- */
 

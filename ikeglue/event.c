@@ -213,6 +213,8 @@ watch_numbers(struct ctl *ctl)
 void
 ctl_tick(struct ctl *ctl, uint64_t now)
 {
+	ctl->now = now;
+	owner_tick(ctl);
 	if (now < ctl->numbers_due || !subscribed(ctl, XFRMNLGRP_AEVENTS))
 		return;
 	ctl->numbers_due = now + NUMBERS_MS;

@@ -30,10 +30,12 @@ void
 lost_sa(struct ctl *ctl, struct client *client, struct sa_params *p)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_EXPIRE};
-	const struct sa_control *c = stand_in(ctl->sad, p);
+	struct sa_control *c = stand_in(ctl->sad, p);
 	struct xfrm_buf buf = {.len = 0};
 	struct xfrm_sa sa;
 
+	if (c && c->state != SA_LARVAL)
+		owner_claim(ctl, client, c);
 	if (!c || c->state != SA_LARVAL)
 		return;
 	CTL_LOG(INFO, "process %d had an SA with SPI 0x%08x: to be replaced\n", (int)client->pid,

@@ -95,7 +95,7 @@ static int
 set_sa(struct exchange *x)
 {
 	const struct sa_params *params = &x->req.sa.params;
-	const struct sa_control *c = sad_find(x->ctl->sad, &params->id);
+	struct sa_control *c = sad_find(x->ctl->sad, &params->id);
 	bool known = c != NULL;
 	int rc;
 
@@ -107,8 +107,10 @@ set_sa(struct exchange *x)
 		return rc;
 	warn_of_manual_key(x->ctl, x->client, params, known);
 	c = sad_find(x->ctl->sad, &params->id);
-	if (c)
+	if (c) {
+		owner_claim(x->ctl, x->client, c);
 		event_sa(x->ctl, &x->cause, c);
+	}
 	return 0;
 }
 
@@ -156,6 +158,7 @@ alloc_spi(struct exchange *x)
 	if (rc < 0)
 		return rc;
 	x->client->once.id = id;
+	owner_works(x->ctl, x->client);
 	c = sad_find(x->ctl->sad, &id);
 	return c ? reply_sa(x, c) : no_such_sa(x);
 }
@@ -226,6 +229,7 @@ set_policy(struct exchange *x)
 	rc = spd_add(x->ctl->spd, &x->req.policy, x->req.type == XFRM_MSG_UPDPOLICY, &x->why);
 	if (rc < 0)
 		return rc;
+	owner_works(x->ctl, x->client);
 	policy = spd_find(x->ctl->spd, &x->req.policy.id, 0);
 	if (policy)
 		event_policy(x->ctl, &x->cause, policy);

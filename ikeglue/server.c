@@ -193,6 +193,7 @@ ctl_open(const struct ctl_config *config, struct reason *why)
 	ctl->listen_fd = -1;
 	ctl->group = config->group;
 	ctl->sad = config->sad;
+	ctl->orphan_grace = config->orphan_grace;
 	ctl->spd = config->spd;
 	if (getrandom(&ctl->seed, sizeof(ctl->seed), 0) != sizeof(ctl->seed)) {
 		reason_set(why, EIO, "the system gives no random numbers");
@@ -225,8 +226,10 @@ err_free:
 void
 ctl_close(struct ctl *ctl)
 {
-	for (struct client *client = ctl->clients; client; client = client->next)
+	for (struct client *client = ctl->clients; client; client = client->next) {
+		client->daemon = false; /* it is not the one that leaves */
 		client_kill(client, NULL);
+	}
 	client_bury(ctl);
 	close(ctl->listen_fd);
 	unlink(ctl->path);

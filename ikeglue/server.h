@@ -21,6 +21,7 @@ struct ctl_config {
 	gid_t group;      /* whose members may use it beside root; (gid_t)-1 none */
 	struct sad *sad;
 	struct spd *spd;
+	uint32_t orphan_grace; /* seconds until what a daemon left is removed, 0: it is not */
 };
 
 struct ctl *ctl_open(const struct ctl_config *config, struct reason *why);
@@ -37,6 +38,8 @@ struct ctl_peer {
 };
 
 bool ctl_peer(const struct ctl *ctl, uint32_t n, struct ctl_peer *peer);
+
+uint64_t ctl_orphans_removed(const struct ctl *ctl);
 
 /* What time brings about: call about ten times a second with monotonic milliseconds. */
 void ctl_tick(struct ctl *ctl, uint64_t now);

@@ -213,7 +213,8 @@ slot_free(struct sad *sad, struct slot *slot)
 		sa_clear(sad, slot);
 	usage_reset(sad, slot->control.index);
 	crypto_zeroize(&slot->control.params, sizeof(slot->control.params));
-	slot->control.soft_sent = false;
+	slot->control.soft_sent = slot->control.orphan = false;
+	slot->control.owner = 0;
 	slot->control.added_ms = slot->control.noticed = 0;
 	memset(&slot->control.start, 0, sizeof(slot->control.start));
 	STAILQ_INSERT_TAIL(&sad->free, slot, free);
@@ -561,6 +562,7 @@ sad_move(struct sad *sad, struct sa_control *c, uint8_t family, const union ip_a
 {
 	const struct sa_usage usage = sad_usage(sad, c);
 	struct sa_params p = c->params;
+	uint32_t owner = c->owner;
 	struct slot *other;
 	int err;
 
@@ -580,6 +582,8 @@ sad_move(struct sad *sad, struct sa_control *c, uint8_t family, const union ip_a
 	/* Its tombstone has the numbers that the new one begins above, and its window. */
 	slot_retire(sad, slot_of(c));
 	err = sad_add(sad, &p, why);
+	if (err == 0)
+		find(sad, &p.id)->control.owner = owner;
 	crypto_zeroize(&p, sizeof(p));
 	return err;
 }

@@ -102,6 +102,8 @@ struct sa_control {
 	uint64_t added_ms;     /* wall-clock milliseconds */
 	struct sa_usage start; /* what the workers' counters are added to */
 	uint64_t noticed;      /* the control socket's: numbers when it last told of them */
+	uint32_t owner;        /* the control socket's: the process that it belongs to, 0 none */
+	bool orphan;           /* likewise: that process has gone */
 	bool soft_sent;        /* the soft EXPIRE went out */
 	enum sa_state state;
 	void *natt; /* what dataplane/natt.c keeps of it */

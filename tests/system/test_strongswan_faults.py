@@ -127,6 +127,46 @@ def test_charon_killed(tunnel, times):
     moon.client.tcp(sun.client, BOB)
 
 
+@pytest.fixture
+def short_grace(sites):
+    """What charon leaves behind on moon is removed after a second."""
+    _, moon, _ = sites
+
+    def restart(sad):
+        moon.engine.kill()
+        moon.engine.config["sad"] = sad
+        moon.engine.start()
+        moon.set_up()
+
+    restart({"orphan_grace": 1})
+    yield
+    restart({})
+
+
+def test_orphans(short_grace, tunnel):
+    """What a charon that was killed leaves behind serves until another charon has been there for a while."""
+    moon, sun = tunnel
+
+    def orphans():
+        return {row["spi"] for row in moon.engine.ctl("sa", "show")["sa"] if row["orphan"]}
+
+    assert not orphans()
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as flow:
+        moon.charon.kill()
+        left = wait_for(orphans, "orphans")
+        assert "left 2 SAs behind" in moon.engine.log() and len(left) == 2
+        flow.await_more(200)
+    assert (flow.lost, flow.twice) == ([], 0) and orphans() == left
+    with Flow(moon.client, sun.client, BOB, interval=0.01) as there, \
+            Flow(sun.client, moon.client, ALICE, interval=0.01) as back:
+        charon_again(moon, sun)
+        wait_for(lambda: not orphans(), "the orphans to go", 60)
+        there.await_more(20, 60)
+        back.await_more(20, 60)
+    assert moon.engine.ctl("status")["status"]["databases"]["orphans_removed"] == 2
+    moon.client.tcp(sun.client, BOB)
+
+
 def test_engine_stalled(tunnel):
     """A stopped engine forwards nothing and answers nothing; charon waits, and all goes on after it."""
     moon, sun = tunnel

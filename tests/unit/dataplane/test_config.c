@@ -204,6 +204,7 @@ small_file_gets_every_default(void **state)
 	assert_int_equal(c->ports[0].tenant, 0);
 	assert_int_equal(c->sad.max_sas, 16384);
 	assert_int_equal(c->sad.replay_window, 992);
+	assert_int_equal(c->sad.orphan_grace, 300);
 	assert_int_equal(c->spd.max_policies, 16384);
 	assert_int_equal(c->spd.no_match, NO_MATCH_DISCARD);
 	assert_int_equal(c->tunnels.df, DF_COPY);
@@ -231,6 +232,14 @@ small_file_gets_every_default(void **state)
 }
 
 static void
+assert_sad(const struct config_sad *sad)
+{
+	assert_int_equal(sad->max_sas, 10);
+	assert_int_equal(sad->replay_window, 64);
+	assert_int_equal(sad->orphan_grace, 9);
+}
+
+static void
 every_key_arrives(void **state)
 {
 	struct config *c;
@@ -254,7 +263,7 @@ every_key_arrives(void **state)
 		"- {prefix: \"::/0\", table: 100}\n"
 		"neighbours:\n"
 		"- {address: 10.1.0.1, mac: \"02:00:00:00:00:01\", port: v7}\n"
-		"sad: {max_sas: 10, replay_window: 64}\n"
+		"sad: {max_sas: 10, replay_window: 64, orphan_grace: 9}\n"
 		"spd: {max_policies: 20, no_match: bypass, fragments: discard, errors: silent}\n"
 		"host: {punt_rate: 77}\n"
 		"tunnels: {df: clear, fragment: after, too_big: ignore, path_mtu_age: 60, "
@@ -289,8 +298,7 @@ every_key_arrives(void **state)
 	assert_int_equal(c->routes[1].table, 100);
 	assert_int_equal(c->neighbours_count, 1);
 	assert_string_equal(c->neighbours[0].port, "v7");
-	assert_int_equal(c->sad.max_sas, 10);
-	assert_int_equal(c->sad.replay_window, 64);
+	assert_sad(&c->sad);
 	assert_int_equal(c->spd.max_policies, 20);
 	assert_int_equal(c->spd.no_match, NO_MATCH_BYPASS);
 	assert_int_equal(c->tunnels.df, DF_CLEAR);

@@ -50,7 +50,10 @@ class Engine:
         return self.process.stdout.readline().strip()
 
     def await_subscriber(self):
-        while self.tell("subscribers") == "0":
+        self.await_told("subscribers", lambda answer: answer != "0")
+
+    def await_told(self, command, condition):
+        while not condition(self.tell(command)):
             time.sleep(0.01)
 
     def run(self, *command, stdin=None):

@@ -311,6 +311,16 @@ def sleeper():
     assert struct.unpack("IHHII", data[:16])[1] == FLUSHSA
 
 
+def daemon(spi):
+    """Subscribes, has an SA, and waits to be killed."""
+    events, s = netlink(), netlink()
+    events.bind((0, 1 << xfrm.GROUP_EXPIRE - 1))
+    s.bind((0, 0))
+    assert ask(s, xfrm.NEWSA, xfrm.sa_info(spi=int(spi)), xfrm.gcm(int(spi))) == 0
+    say("installed")
+    wait()
+
+
 def overrun():
     """Lost events are ENOBUFS, once; then events go on."""
     events = netlink()
@@ -332,4 +342,4 @@ def overrun():
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    globals()[sys.argv[1]](*sys.argv[2:])

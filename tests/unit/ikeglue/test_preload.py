@@ -19,8 +19,8 @@ class Preload(engine.EngineTest):
         status, output = self.engine.run(sys.executable, CLIENT, name)
         self.assertEqual(status, 0, output)
 
-    def start_client(self, name):
-        client = self.engine.popen(sys.executable, CLIENT, name, stdin=subprocess.PIPE)
+    def start_client(self, name, *words):
+        client = self.engine.popen(sys.executable, CLIENT, name, *words, stdin=subprocess.PIPE)
         self.addCleanup(client.wait)
         self.addCleanup(client.kill)
         self.addCleanup(client.stdout.close)
@@ -110,6 +110,44 @@ class Preload(engine.EngineTest):
     def policies(self):
         """Each as a text."""
         return sorted(p for p in re.split(r"^(?=src)", self.ip("xfrm policy"), flags=re.M) if p)
+
+    def new_daemon(self, spi):
+        client = self.start_client("daemon", str(spi))
+        self.await_word(client, "installed")
+        return client
+
+    def end_daemon(self, client, orphans):
+        client.kill()
+        self.engine.await_told("orphans", lambda answer: answer == str(orphans))
+
+    def spis(self):
+        return {int(spi, 16) for spi in re.findall(r"spi (0x[0-9a-f]+)", self.ip("xfrm state"))}
+
+    def test_orphans_go_after_a_daemon_has_come(self):
+        self.ip("xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x2000 mode tunnel "
+                "aead rfc4106(gcm(aes)) 0x%040x 128" % (9 << 64))
+        self.end_daemon(self.new_daemon(0x1000), 1)
+        self.engine.tell("age 1000")  # nobody else is there
+        self.assertEqual(self.spis(), {0x1000, 0x2000})
+        self.end_daemon(self.new_daemon(0x3000), 2)
+        self.engine.tell("age 1000")  # it has gone again
+        self.assertEqual(self.spis(), {0x1000, 0x2000, 0x3000})
+        self.new_daemon(0x4000)
+        self.engine.tell("age 50")
+        self.assertEqual(self.spis(), {0x1000, 0x2000, 0x3000, 0x4000})
+        self.engine.tell("age 70")
+        self.assertEqual(self.spis(), {0x2000, 0x4000})
+        self.assertEqual(self.engine.tell("orphans"), "0")
+
+    def test_a_monitor_is_no_daemon(self):
+        self.end_daemon(self.new_daemon(0x1000), 1)
+        monitor = self.engine.popen("ip", "xfrm", "monitor")
+        self.addCleanup(monitor.wait)
+        self.addCleanup(monitor.kill)
+        self.addCleanup(monitor.stdout.close)
+        self.engine.await_subscriber()
+        self.engine.tell("age 1000")
+        self.assertEqual(self.spis(), {0x1000})
 
     def test_engine_that_does_not_answer(self):
         # Listens, takes no connection, and has one in its queue.

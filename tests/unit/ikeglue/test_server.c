@@ -445,6 +445,48 @@ other_protocol_versions_are_refused(void **state)
 }
 
 static void
+submit_had(int fd, uint32_t spi)
+{
+	const struct xfrm_head head = {.type = HAD_TYPE};
+	const struct sa_params p = sample_sa(0);
+	struct xfrm_usersa_info info = {.family = AF_INET, .id = {.proto = p.id.proto}};
+	struct xfrm_buf buf = {.len = 0};
+
+	info.id.spi = rte_cpu_to_be_32(spi);
+	memcpy(&info.id.daddr, &p.id.dst, 4);
+	memcpy(&info.saddr, &p.src, 4);
+	xfrm_begin(&buf, &head, &info, sizeof(info));
+	assert_true(xfrm_end(&buf));
+	submit(fd, &buf);
+}
+
+/* Each of the two that are not here is told once a time, the one that is here never. */
+static void
+lost_sas_are_told(void **state)
+{
+	struct bench *b = *state;
+	uint32_t data[XFRM_DATAGRAM_MAX / 4];
+	const struct nlmsghdr *msg = (const struct nlmsghdr *)data;
+	const struct xfrm_user_expire *expire = NLMSG_DATA(data);
+	int fd = dial(b);
+
+	greet(b, fd, 1u << (XFRMNLGRP_EXPIRE - 1));
+	add_sas(b, fd, 1);
+	submit_had(fd, 0x10000); /* of add_sas() */
+	for (unsigned int i = 0; i < 3; i++) {
+		submit_had(fd, 0x10001 + i % 2);
+		settle(b);
+		assert_true(recv(fd, data, sizeof(data), 0) > 0);
+		assert_int_equal(msg->nlmsg_type, XFRM_MSG_EXPIRE);
+		assert_int_equal(expire->state.id.spi, rte_cpu_to_be_32(0x10001 + i % 2));
+		assert_int_equal(expire->hard, 0);
+	}
+	assert_int_equal(recv(fd, data, sizeof(data), 0), -1);
+	assert_int_equal(sad_count(b->sad), 3);
+	close(fd);
+}
+
+static void
 socket_in_use_is_left_alone(void **state)
 {
 	struct bench *b = *state;
@@ -580,6 +622,7 @@ main(void)
 		SERVER_TEST(S5_replies_beyond_the_bound_disconnect),
 		SERVER_TEST(lost_events_are_told_once),
 		SERVER_TEST(other_protocol_versions_are_refused),
+		SERVER_TEST(lost_sas_are_told),
 		SERVER_TEST(socket_in_use_is_left_alone),
 		SERVER_TEST(socket_of_a_stopped_engine_is_left_alone),
 		SERVER_TEST(what_is_no_socket_is_left_alone),

@@ -5,7 +5,8 @@
  * line, and ends with it:
  *   use SPI PACKETS BYTES    charges packets to the inbound SA of that SPI
  *   acquire                  asks for an SA for the first outbound policy
- *   age SECONDS              lets that much time pass for lifetimes
+ *   age SECONDS              lets that much time pass for lifetimes and orphans
+ *   orphans                  how many SAs are orphans, that stay for ORPHAN_GRACE seconds
  *   subscribers              how many connections listen to events
  * and answers each with "done" or a number.
  */
@@ -19,7 +20,8 @@
 
 #include "ikeglue/ctl.h"
 
-#define MAX_SAS 20000
+#define MAX_SAS      20000
+#define ORPHAN_GRACE 60
 
 struct host {
 	struct reclaim *reclaim;
@@ -41,7 +43,7 @@ start(struct host *h, const char *path)
 {
 	struct reason why = {.text = "no memory"};
 	struct sad_config sad = {.max_sas = MAX_SAS, .workers = 1, .replay_window = 32};
-	struct ctl_config ctl = {.path = path, .group = (gid_t)-1};
+	struct ctl_config ctl = {.path = path, .group = (gid_t)-1, .orphan_grace = ORPHAN_GRACE};
 
 	h->reclaim = reclaim_new(1);
 	h->crypto = crypto_ctx_new(CRYPTO_OPENSSL, &why);
@@ -117,6 +119,19 @@ age(struct host *h, unsigned int seconds)
 {
 	sad_tick(h->sad, ((uint64_t)time(NULL) + seconds) * 1000);
 	spd_tick(h->spd, (uint64_t)time(NULL) + seconds);
+	ctl_tick(h->ctl, milliseconds() + UINT64_C(1000) * seconds);
+}
+
+static unsigned int
+orphans(const struct host *h)
+{
+	const struct sa_control *c;
+	uint32_t cursor = 0;
+	unsigned int n = 0;
+
+	while ((c = sad_next(h->sad, &cursor)))
+		n += c->orphan;
+	return n;
 }
 
 static unsigned int
@@ -143,6 +158,8 @@ command(struct host *h, const char *line)
 		age(h, seconds);
 	if (!strncmp(line, "subscribers", 11))
 		printf("%u\n", subscribers(h));
+	else if (!strncmp(line, "orphans", 7))
+		printf("%u\n", orphans(h));
 	else
 		printf("done\n");
 	fflush(stdout);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Whose SAs are whose. An IKE daemon is a process that subscribed to EXPIRE events and installs
+ * something: what iproute2 adds belongs to nobody, as it goes at once, and its monitor installs
+ * nothing. When a daemon's last connection has closed its SAs are orphans, which go on; a daemon
+ * that is at work afterwards has negotiated, or will, what it needs, so that some time later they
+ * are removed.
+ */
+#include "ctl.h"
+#include "xfrm_uapi.h"
+
+/* Process ids, but 0 is nobody. (Processes of other PID namespaces count as one.) */
+static uint32_t
+owner_id(const struct client *client)
+{
+	return (uint32_t)client->pid + 1;
+}
+
+static struct client *
+other_connection(const struct ctl *ctl, const struct client *of)
+{
+	for (struct client *c = ctl->clients; c; c = c->next)
+		if (c != of && !c->dead && c->pid == of->pid)
+			return c;
+	return NULL;
+}
+
+static bool
+process_subscribed(const struct ctl *ctl, const struct client *of)
+{
+	for (const struct client *c = ctl->clients; c; c = c->next)
+		if (c->pid == of->pid && c->groups >> (XFRMNLGRP_EXPIRE - 1) & 1)
+			return true;
+	return false;
+}
+
+void
+owner_works(struct ctl *ctl, struct client *client)
+{
+	if (client->daemon || !process_subscribed(ctl, client))
+		return;
+	client->daemon = true;
+	if (!ctl->orphans || ctl->orphans_due != 0 || ctl->orphan_grace == 0)
+		return;
+	ctl->orphans_due = ctl->now + UINT64_C(1000) * ctl->orphan_grace;
+	CTL_LOG(NOTICE,
+		"process %d is an IKE daemon: in %u seconds what one before it left behind is "
+		"removed\n",
+		(int)client->pid, ctl->orphan_grace);
+}
+
+void
+owner_claim(struct ctl *ctl, struct client *client, struct sa_control *c)
+{
+	owner_works(ctl, client);
+	if (!client->daemon)
+		return;
+	c->owner = owner_id(client);
+	c->orphan = false;
+}
+
+static unsigned int
+orphan_all(struct ctl *ctl, uint32_t owner)
+{
+	unsigned int count = 0;
+	struct sa_control *c;
+	uint32_t cursor = 0;
+
+	while ((c = sad_next(ctl->sad, &cursor))) {
+		if (c->owner != owner)
+			continue;
+		c->owner = 0;
+		c->orphan = true;
+		count++;
+	}
+	return count;
+}
+
+void
+owner_leaves(struct ctl *ctl, struct client *client)
+{
+	struct client *other = other_connection(ctl, client);
+	unsigned int count;
+
+	if (!client->daemon)
+		return;
+	client->daemon = false;
+	if (other) {
+		other->daemon = true;
+		return;
+	}
+	count = orphan_all(ctl, owner_id(client));
+	if (count == 0)
+		return;
+	ctl->orphans = true;
+	ctl->orphans_due = 0; /* until another one is there */
+	CTL_LOG(NOTICE, "process %d, an IKE daemon, has gone and left %u SAs behind: they go on\n",
+		(int)client->pid, count);
+}
+
+static void
+remove_orphan(struct ctl *ctl, const struct sa_control *c)
+{
+	const struct xfrm_head head = {.type = XFRM_MSG_DELSA};
+	const struct sa_id id = c->params.id;
+	struct reason why;
+
+	CTL_LOG(INFO, "removed the orphan with SPI 0x%08x\n", rte_be_to_cpu_32(id.spi));
+	event_sa_deleted(ctl, &head, c);
+	sad_delete(ctl->sad, &id, &why);
+}
+
+void
+owner_tick(struct ctl *ctl)
+{
+	unsigned int count = 0;
+	struct sa_control *c;
+	uint32_t cursor = 0;
+
+	if (ctl->orphans_due == 0 || ctl->now < ctl->orphans_due)
+		return;
+	ctl->orphans = false;
+	ctl->orphans_due = 0;
+	while ((c = sad_next(ctl->sad, &cursor))) {
+		if (c->orphan) {
+			remove_orphan(ctl, c);
+			count++;
+		}
+	}
+	ctl->orphans_removed += count;
+	CTL_LOG(NOTICE, "removed %u SAs that an IKE daemon had left behind\n", count);
+}
+
+uint64_t
+ctl_orphans_removed(const struct ctl *ctl)
+{
+	return ctl->orphans_removed;
+}
