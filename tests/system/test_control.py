@@ -5,98 +5,23 @@ The control socket under fire, beside traffic that it must not touch; what a mes
 """
 
 import os
-import random
-import select
-import socket
-import struct
 import subprocess
-import sys
-import threading
 import time
 
 import pytest
 
 from engine import TOOLS
+from fire import CONNECTIONS, Fire
 from gateway import HOST, REMOTE, udp
-from netns import ROOT, wait_for
+from netns import wait_for
+from xfrm import GETSA, NEWSA, Xfrm, gcm, sa_id, sa_info
 
-sys.path.insert(0, str(ROOT / "tests/unit/ikeglue"))
-
-from xfrm import GETSA, NEWSA, Xfrm, gcm, sa_id, sa_info  # noqa: E402
-
-CONNECTIONS = 1000
 PACKETS = 400
-
-
-def connect(path):
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.setblocking(False)
-    try:
-        s.connect(path)
-    except BlockingIOError:
-        s.close()
-        return None
-    return s
 
 
 def memory(engine):
     with open(f"/proc/{engine.process.pid}/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-
-
-class Fire:
-    """Clients of every bad kind, until told to stop."""
-
-    def __init__(self, path):
-        self.path, self.stop, self.sent, self.refused = path, False, 0, 0
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        draw = random.Random(4)
-        crowd = [s for s in (connect(self.path) for _ in range(CONNECTIONS)) if s]
-        while not self.stop:
-            for i, s in enumerate(crowd):
-                self.one(draw, i % 5, s)
-            gone = [s for s in crowd if select.select([s], [], [], 0)[0] and not self.alive(s)]
-            for s in gone:
-                s.close()
-            crowd = [s for s in crowd if s not in gone]
-            crowd += [s for s in (connect(self.path) for _ in range(CONNECTIONS - len(crowd))) if s]
-            self.refused += len(gone)
-        for s in crowd:
-            s.close()
-
-    @staticmethod
-    def alive(s):
-        try:
-            return s.recv(1, socket.MSG_PEEK) != b""
-        except OSError:
-            return False
-
-    def one(self, draw, kind, s):
-        try:
-            if kind == 0:  # garbage
-                s.send(draw.randbytes(draw.randrange(1, 300)))
-            elif kind == 1:  # asks and never reads
-                s.send(struct.pack("=IHHIII", 20, 0x23, 1, 1, 0, 0) * 50)
-            elif kind == 2:  # a byte at a time
-                s.send(b"\x10")
-            elif kind == 3:  # half closed
-                s.shutdown(socket.SHUT_WR)
-            else:  # lies about its length
-                s.send(struct.pack("=IHHII", 4000, NEWSA, 1, 1, 0) + bytes(300))
-            self.sent += 1
-        except OSError:
-            pass  # it was hung up on
-
-    def __enter__(self):
-        self.thread.start()
-        wait_for(lambda: self.sent > CONNECTIONS, "the fire to burn")
-        return self
-
-    def __exit__(self, *exc):
-        self.stop = True
-        self.thread.join()
 
 
 def test_a_crowd_at_the_control_socket_costs_no_packet(gateway):

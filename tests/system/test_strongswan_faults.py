@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from fire import Fire, feed_corpus
 from ikenet import PSK, Eye, Flow, Switch, configure, moon_and_sun
 from netns import wait_for
 
@@ -164,6 +165,24 @@ def test_orphans(short_grace, tunnel):
         there.await_more(20, 60)
         back.await_more(20, 60)
     assert moon.engine.ctl("status")["status"]["databases"]["orphans_removed"] == 2
+    moon.client.tcp(sun.client, BOB)
+
+
+def test_control_socket_under_fire(tunnel):
+    """Whatever others do at the control socket, no packet is lost, and charon is served afterwards."""
+    moon, sun = tunnel
+    path = moon.engine.path("xfrm.sock")
+    with Flow(moon.client, sun.client, BOB, interval=0.005) as there, \
+            Flow(sun.client, moon.client, ALICE, interval=0.005) as back:
+        assert feed_corpus(path) > 100
+        with Fire(path) as fire:
+            there.await_more(500)
+            back.await_more(500)
+        assert fire.refused > 0
+    assert (there.lost, there.twice, back.lost, back.twice) == ([], 0, [], 0), there.sent
+    before = moon.charon.spis("net")
+    moon.charon.swanctl("--rekey", "--child", "net")
+    wait_for(lambda: before.isdisjoint(moon.charon.spis("net")), "a new CHILD_SA", every=0.1)
     moon.client.tcp(sun.client, BOB)
 
 
