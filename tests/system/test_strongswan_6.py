@@ -116,6 +116,25 @@ def asked(netns):
             yield *gateways, eye
 
 
+def test_net2net_route_narrow(asked):
+    """
+    A wide trap and a peer that has a CHILD_SA for each half: the rest of the trap's traffic asks for
+    another, as this charon gives what was narrowed a reqid of its own.
+    """
+    moon, sun, eye = asked
+    sun.client.netns.ip("addr add 10.2.0.130/32 dev eth0")
+    moon.charon.load(connections=moon.conf(sun, start_action="trap"))
+    sun.charon.load(connections=sun.conf(moon, children={
+        "low": {"local_ts": "10.2.0.0/25", "remote_ts": moon.net},
+        "high": {"local_ts": "10.2.0.128/25", "remote_ts": moon.net}}))
+    for address in BOB, "10.2.0.130":
+        wait_for(lambda: moon.client.reaches(address), "the tunnel that the first packet asked for")
+    assert [child["remote-ts"] for child in moon.charon.await_children("net", 2)] == [
+        ["10.2.0.0/25"], ["10.2.0.128/25"]]
+    seen = eye.look()
+    assert seen["esp"] >= 4 and not seen["clear"]
+
+
 @pytest.mark.parametrize("how", ["yes", "encap"])
 def test_per_cpu_sas(asked, how):
     """
