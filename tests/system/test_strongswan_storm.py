@@ -24,7 +24,10 @@ SNAPLEN = 80  # of each frame: more than the headers, less than any with ESP is 
 
 
 class PatientSite(Site):
-    """Its rings hold a second of packets, for which a busy machine may let an engine wait."""
+    """Its rings hold a second of packets, and its charon asks for minutes, as a machine may be busy."""
+
+    def __init__(self, *args):
+        super().__init__(*args, settings={"retransmit_tries": 8, "retransmit_timeout": 2})
 
     def ports(self):
         return [{**p, "device": p["device"] + ",framecnt=16384"} for p in super().ports()]
@@ -153,7 +156,11 @@ def test_rekey_storm(sites, tmp_path, rounds, record_property, capsys):
         with Flow(moon.client, sun.client, *targets, interval=CHILDREN / (LOAD * most)) as flow:
             begin = time.monotonic()
             for number in range(rounds):
-                rekey_all((moon, sun)[number % 2], moon, flow, number + 1)
+                try:
+                    rekey_all((moon, sun)[number % 2], moon, flow, number + 1)
+                except AssertionError as error:
+                    raise AssertionError(f"round {number}: {error}\n{losses(moon, sun) - early}\n"
+                                         f"{moon.charon.log()[-2000:]}") from None
             seconds = time.monotonic() - begin
             flow.await_more(2000)
         capture.await_frames(flow.sent)
