@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ten thousand of each: routes and neighbours follow the kernel, SAs and policies the control socket."""
+"""Thousands of each: routes and neighbours follow the kernel, SAs and policies the control socket."""
 
+import json
 import random
+import subprocess
 
 import pytest
 from scapy.layers.ipsec import ESP
 from scapy.packet import Raw
 
+from engine import BUILD, Engine
 from esp import GCM, Peer
 from gateway import FLUSH, HOST, OURS, THEIRS, is_esp, udp
-from netns import wait_for
+from netns import Netns, wait_for
 from wire import payload_is
 
 pytestmark = pytest.mark.slow_under_sanitizer
@@ -74,3 +77,40 @@ def test_ten_thousand_sas_and_policies(gateway):
     engine.batch(FLUSH)
     databases = engine.ctl("status", "show")["status"]["databases"]
     assert (databases["sas"], databases["policies_out"]) == (0, 0)
+
+
+@pytest.fixture(params=[100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+def whole(request):
+    """An engine for so many SAs, and how many."""
+    netns = Netns("whole")
+    port = {"name": "wan", "device": "net_null0", "side": "unprotected"}
+    engine = Engine(netns, [port], sad={"max_sas": request.param},
+                    spd={"max_policies": request.param})
+    yield engine, request.param
+    engine.stop()
+    netns.close()
+
+
+def test_a_whole_sad_is_loaded_dumped_deleted_flushed_and_expires(
+        whole, tmp_path, record_property):
+    engine, sas = whole
+
+    def load(*options):
+        subprocess.run([BUILD / "bench/control", "--sas", str(sas), *options,
+                        engine.path("xfrm.sock")], check=True)
+
+    def count():
+        databases = engine.ctl("status", "show")["status"]["databases"]
+        return databases["sas"], databases["policies_out"]
+
+    rates = tmp_path / "rates.json"
+    load("--json", rates)  # which dumps all, and counts them
+    for what, rate in json.loads(rates.read_text()).items():
+        record_property(what, round(rate))
+    assert count() == (0, 0)
+    load("--expire", "86400")
+    assert count() == (sas, sas)
+    engine.batch(FLUSH)
+    assert count() == (0, 0)
+    load("--expire", "3")
+    wait_for(lambda: count() == (0, sas), "all SAs to expire", 120)
