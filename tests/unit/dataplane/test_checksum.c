@@ -93,12 +93,14 @@ put_packet(bool v4, uint8_t proto, size_t l4_len)
 static void
 partial_checksums_are_completed(void **state)
 {
-	for (size_t l4_len = 20; l4_len < 1400; l4_len += 7) {
+	for (size_t l4_len = 8; l4_len < 1400; l4_len += 4) {
 		for (unsigned int kind = 0; kind < 8; kind++) {
 			bool v4 = (kind & 1) != 0, tcp = (kind & 2) != 0, certain = (kind & 4) != 0;
 			uint8_t proto = tcp ? IPPROTO_TCP : IPPROTO_UDP;
 			size_t len = put_packet(v4, proto, l4_len), l4_off = len - l4_len;
 
+			if (tcp && l4_len < 20)
+				continue;
 			put_partial(l4_off, len, proto, tcp ? 16 : 6);
 			checksum_complete(parsed(len), certain);
 			assert_int_equal(naive_l4_sum(f.room + PACKET_HEADROOM, l4_off, len, proto),

@@ -184,6 +184,12 @@ some_packets_are_never_answered(void **state)
 	len = put6(0x77, IPPROTO_ICMPV6, 32);
 	frame[54] = 1;
 	engine_fate(&e, 0, frame, len);
+	for (unsigned int group = 0; group < 2; group++) { /* from nobody, and from many */
+		len = put4(0x0b000001, IPPROTO_UDP, 32);
+		memset(frame + 26, group ? 0xe8 : 0, 4);
+		resum4();
+		engine_fate(&e, 0, frame, len);
+	}
 	assert_null(engine_sent(&e, 0));
 	assert_int_equal(e.dp->workers[0]->count.made, 0);
 	/* While an echo request is. */

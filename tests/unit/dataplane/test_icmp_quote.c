@@ -86,6 +86,25 @@ a_chain_that_is_cut_leaves_the_protocol_unknown(void **state)
 	assert_true(q.flow.proto_opaque && q.flow.ports_opaque);
 }
 
+/* As many headers as a packet may have (ip_parse.c), and one more. */
+static void
+a_chain_too_long_leaves_the_protocol_unknown(void **state)
+{
+	for (unsigned int count = 1; count <= IP_EXT_MAX + 1; count++) {
+		size_t quote = 48, len = quote + 40 + 8 * count + 8;
+		struct icmp_quote q;
+
+		put_ipv6(bytes + quote, 1, 2, IPPROTO_DSTOPTS, 8 * count + 8);
+		for (unsigned int i = 0; i < count; i++) {
+			memset(bytes + quote + 40 + 8 * i, 0, 8);
+			bytes[quote + 40 + 8 * i] = i + 1 < count ? IPPROTO_DSTOPTS : IPPROTO_UDP;
+		}
+		assert_true(icmp_quote(error(false, len, &quote), &q));
+		assert_int_equal(q.flow.proto_opaque, count > IP_EXT_MAX);
+		assert_int_equal(q.flow.ports_opaque, count > IP_EXT_MAX);
+	}
+}
+
 static void
 any_bytes_may_be_quoted(void **state)
 {
@@ -110,6 +129,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_quote_is_read_as_far_as_it_is_there),
 		cmocka_unit_test(a_chain_that_is_cut_leaves_the_protocol_unknown),
+		cmocka_unit_test(a_chain_too_long_leaves_the_protocol_unknown),
 		cmocka_unit_test(any_bytes_may_be_quoted),
 	};
 

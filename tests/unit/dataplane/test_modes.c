@@ -317,6 +317,18 @@ know_nothing(struct sa_params *p)
 {
 }
 
+/* As its sender made it. */
+static void
+put_original(uint8_t *at)
+{
+	uint16_t sum;
+
+	put_ipv4(at, 0xc0a80005, WAN_SELF, IPPROTO_UDP, 64);
+	put_udp(at + 20, 64);
+	sum = rte_cpu_to_be_16((uint16_t)~naive_l4_sum(at, 20, 84, IPPROTO_UDP));
+	memcpy(at + 26, &sum, sizeof(sum));
+}
+
 static void
 C68_checksums_are_mended_behind_a_nat(void **state)
 {
@@ -329,7 +341,7 @@ C68_checksums_are_mended_behind_a_nat(void **state)
 		const struct sa *sa;
 		const uint8_t *got;
 		struct rte_mbuf *m;
-		uint16_t sum;
+		bool right;
 		size_t len;
 
 		t.spi += i;
@@ -337,18 +349,20 @@ C68_checksums_are_mended_behind_a_nat(void **state)
 		peer.change = known[i];
 		spd_flush(e.dp->spd);
 		sa = peer_tunnel(&peer, &t);
-		put_ipv4(original, 0xc0a80005, WAN_SELF, IPPROTO_UDP, 64);
-		put_udp(original + 20, 64);
-		sum = rte_cpu_to_be_16((uint16_t)~naive_l4_sum(original, 20, 84, IPPROTO_UDP));
-		memcpy(original + 26, &sum, sizeof(sum));
-		memcpy(text, original + 20, 64);
-		len = peer_trailer(sa, text, 64, IPPROTO_UDP);
-		len = peer_seal(&peer, sa, 1, text, len, frame);
-		assert_int_equal(engine_fate(&e, 1, frame, len), DROP_COUNT);
-		m = taken(engine_punted(&e, WAN), &got);
-		assert_int_equal(naive_l4_sum(got, 20, 84, IPPROTO_UDP), 0xffff);
-		assert_memory_equal(got + 28, text + 8, 56);
-		rte_pktmbuf_free(m);
+		for (unsigned int wrong = 0; wrong < 2; wrong++) {
+			put_original(original);
+			memcpy(text, original + 20, 64);
+			text[63] ^= (uint8_t)wrong;
+			len = peer_trailer(sa, text, 64, IPPROTO_UDP);
+			len = peer_seal(&peer, sa, 1 + wrong, text, len, frame);
+			assert_int_equal(engine_fate(&e, 1, frame, len), DROP_COUNT);
+			m = taken(engine_punted(&e, WAN), &got);
+			/* Where it is made anew, what was wrong is not seen any more. */
+			right = naive_l4_sum(got, 20, 84, IPPROTO_UDP) == 0xffff;
+			assert_int_equal(right, !wrong || known[i] == know_nothing);
+			assert_memory_equal(got + 28, text + 8, 56);
+			rte_pktmbuf_free(m);
+		}
 	}
 }
 
@@ -507,11 +521,13 @@ B20_B21_a_pseudo_header_that_is_not_right_is_dropped(void **state)
 		size_t len;
 		enum drop_reason reason;
 	} wrong[] = {
-		{{IPPROTO_UDP, 0, 4, 0, 1, 1, 1, 1}, 3, DROP_INNER},  /* cut */
-		{{IPPROTO_UDP, 1, 0, 0, 1, 1, 1, 1}, 15, DROP_INNER}, /* longer than its place */
+		{{IPPROTO_UDP, 0, 4, 0, 1, 1, 1, 1}, 3, DROP_INNER}, /* cut */
+		{{IPPROTO_UDP, 0, 4, 0, 1, 1, 1, 1}, 5, DROP_INNER},
+		{{IPPROTO_UDP, 1, 0, 0, 1, 1, 1, 1}, 15, DROP_INNER}, /* beyond its place */
 		{{IPPROTO_UDP, 0, 3, 0, 1, 1, 1, 1}, 64, DROP_INNER},
 		{{IPPROTO_UDP, 0, 8, 0, 1, 1, 1, 1}, 64, DROP_INNER},
-		{{IPPROTO_UDP, 5, 0, 0, 1, 1, 1, 1}, 128, DROP_INNER}, /* 44 bytes of options */
+		{{IPPROTO_UDP, 5, 0, 0, 1, 1, 1, 1}, 128, DROP_INNER},    /* 44 bytes of options */
+		{{IPPROTO_UDP, 128, 4, 0, 1, 1, 1, 1}, 1100, DROP_INNER}, /* 1024 */
 		{{BEETPH, 0, 4, 0, 1, 1, 1, 1}, 64, DROP_NEXT_HEADER},
 		{{IPPROTO_FRAGMENT, 0, 4, 0, 1, 1, 1, 1}, 64, DROP_NEXT_HEADER},
 		{{IPPROTO_HOPOPTS, 0, 4, 0, 1, 1, 1, 1}, 64, DROP_NEXT_HEADER},
@@ -519,7 +535,7 @@ B20_B21_a_pseudo_header_that_is_not_right_is_dropped(void **state)
 	uint64_t seq = 1;
 
 	for (unsigned int i = 0; i < RTE_DIM(wrong); i++) {
-		memset(text, 1, 128);
+		memset(text, 1, 1100);
 		memcpy(text, wrong[i].bytes, 8);
 		assert_int_equal(fate_of_text(BEET4, seq++, wrong[i].len, BEETPH), wrong[i].reason);
 	}

@@ -302,6 +302,23 @@ S8_sa_fields_are_judged(void **state)
 	}
 }
 
+/* RFC 4303 section 2.7: what is padded must have a length of its own. */
+static void
+C32_padding_is_for_esp_in_tunnel_mode(void **state)
+{
+	const uint32_t length = 500;
+	struct xfrm_buf buf;
+
+	for (unsigned int seed = 0; seed < 64; seed++) {
+		struct sa_params p = sample_sa(seed);
+
+		if (p.id.proto == IPPROTO_ESP)
+			p.mode = SA_MODE_TRANSPORT;
+		sa_with(&buf, &p, XFRMA_TFCPAD, &length, sizeof(length));
+		assert_refused(&buf, EINVAL, "XFRMA_TFCPAD is for ESP in tunnel mode");
+	}
+}
+
 /* A NEWSA with these algorithms alone. */
 static void
 new_sa_algorithm(struct xfrm_buf *buf, uint16_t type, const char *name, uint32_t key_bits,
@@ -607,6 +624,7 @@ main(void)
 		cmocka_unit_test(S2_cut_message_is_never_read_past),
 		cmocka_unit_test(S2_unsupported_messages_are_named),
 		cmocka_unit_test(cut_greetings_are_refused),
+		cmocka_unit_test(C32_padding_is_for_esp_in_tunnel_mode),
 		cmocka_unit_test(unsupported_attributes_are_named),
 		cmocka_unit_test(attribute_lengths_are_compared),
 		cmocka_unit_test(a_mark_counts_whole_or_not_at_all),
