@@ -218,6 +218,23 @@ C10_C11_the_high_half_is_under_the_icv_and_not_on_the_wire(void **state)
 	assert_memory_equal(frame + end, digest, sa->icv_len);
 }
 
+/* ESP behind a routing header in a fragment: not of those that are put together. */
+static void
+C36_a_fragment_of_esp_that_is_left_is_dropped(void **state)
+{
+	static const uint8_t chain[16] = {IPPROTO_ROUTING, 0, 0, 1, 1, 2, 3, 4, IPPROTO_ESP, 0, 4};
+	uint8_t *ip = frame + 14;
+	size_t len = put_inner(CBC, 40);
+
+	len = peer_seal(&peer, sas[CBC], 1, text, peer_trailer(sas[CBC], text, len, 4), frame);
+	memmove(ip + 56, ip + 40, len - 54);
+	memcpy(ip + 40, chain, sizeof(chain));
+	ip[6] = IPPROTO_FRAGMENT;
+	((struct rte_ipv6_hdr *)ip)->payload_len = rte_cpu_to_be_16((uint16_t)(len - 54 + 16));
+	assert_int_equal(engine_fate(&e, 1, frame, len + 16), DROP_FRAGMENT);
+	assert_false(delivered());
+}
+
 static void
 C30_dummy_packets_are_consumed_and_count_as_received(void **state)
 {
@@ -491,6 +508,7 @@ main(void)
 		inbound_test(C27_B19_padding_does_not_reach_into_the_iv),
 		inbound_test(B10_ciphertext_is_a_multiple_of_the_block),
 		inbound_test(C10_C11_the_high_half_is_under_the_icv_and_not_on_the_wire),
+		inbound_test(C36_a_fragment_of_esp_that_is_left_is_dropped),
 		inbound_test(C30_dummy_packets_are_consumed_and_count_as_received),
 		inbound_test(B20_B21_what_is_inside_fits_the_mode_and_its_place),
 		inbound_test(C32_what_stands_behind_the_inner_packet_is_trimmed),

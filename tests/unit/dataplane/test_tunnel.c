@@ -16,12 +16,13 @@
 #include "frame.h"
 #include "peer.h"
 
-enum { T4, T6, TUNNELS };
+enum { T4, T6, GCM, TUNNELS };
 
 /* What is sealed can be read. */
 static const struct tunnel tunnels[TUNNELS] = {
 	[T4] = {"null-sha256", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
 	[T6] = {"null-sha256", FAMILY_V6, 4, false, false, 0x2000, 0, ESP_TUNNEL},
+	[GCM] = {"aes128gcm16", FAMILY_V4, 5, false, false, 0x3000, 0, ESP_TUNNEL},
 };
 
 static struct engine e;
@@ -84,7 +85,7 @@ C46_C49_dscp_and_ecn_are_copied_out_unless_told_otherwise(void **state)
 		uint8_t mask;
 	} cases[] = {{0, 0xff}, {SA_NOECN, 0xfc}, {SA_DONT_ENCAP_DSCP, 0x03}};
 
-	for (unsigned int t = 0; t < TUNNELS; t++) {
+	for (unsigned int t = 0; t < GCM; t++) {
 		for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
 			outbound(t)->flags = cases[i].flags;
 			for (unsigned int tos = 0; tos < 256; tos += 5) {
@@ -119,12 +120,25 @@ C44_df_is_copied_set_or_cleared(void **state)
 	}
 }
 
+/* Leaves something in the buffers that come next. */
+static void
+dirty_buffers(void)
+{
+	struct rte_mbuf *m[64];
+
+	memset(text, 0xee, sizeof(text));
+	for (unsigned int i = 0; i < RTE_DIM(m); i++)
+		m[i] = engine_frame(&e, text, 1800);
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+}
+
 static void
 C32_padding_hides_lengths_up_to_the_mtu(void **state)
 {
 	size_t front = 14 + 20 + 8;
 	struct rte_mbuf *m;
 
+	dirty_buffers();
 	outbound(T4)->tfcpad = 400;
 	m = sealed(T4, 0, false);
 	assert_int_equal(rte_pktmbuf_pkt_len(m), front + 400 + 4 + 16 - 400 % 4);
@@ -136,6 +150,39 @@ C32_padding_hides_lengths_up_to_the_mtu(void **state)
 	m = sealed(T4, 0, false);
 	assert_in_range(rte_pktmbuf_pkt_len(m), 14 + 1496, 14 + 1500);
 	rte_pktmbuf_free(m);
+}
+
+/* To the byte what the peer would have sent, with the number's own IV. */
+static void
+C6_C7_C70_numbers_and_ivs_count(void **state)
+{
+	for (uint64_t seq = 1; seq < 5; seq++) {
+		struct rte_mbuf *m = sealed(GCM, 0, false);
+		rte_be64_t iv = rte_cpu_to_be_64(outbound(GCM)->iv_base + seq);
+		size_t len;
+
+		memcpy(text, ip, 100);
+		text[8]--; /* it was forwarded */
+		mend4(text);
+		len = peer_trailer(outbound(GCM), text, 100, IPPROTO_IPIP);
+		len = peer_seal(&peer, outbound(GCM), seq, text, len, frame);
+		assert_int_equal(rte_pktmbuf_pkt_len(m), len);
+		assert_memory_equal(rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 20 + 8), &iv, 8);
+		assert_memory_equal(rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + 20), ip + 20,
+				    len - 14 - 20);
+		rte_pktmbuf_free(m);
+	}
+}
+
+static void
+C63_C64_lifetimes_count_what_is_sealed_with_its_padding(void **state)
+{
+	struct sa_usage usage;
+
+	rte_pktmbuf_free(sealed(GCM, 0, false));
+	usage = sad_usage(e.dp->sad, peer_outbound(&peer, &tunnels[GCM]));
+	assert_int_equal(usage.packets, 1);
+	assert_int_equal(usage.bytes, 100 + 2 + 2);
 }
 
 /* ---- path MTU ---- */
@@ -233,6 +280,22 @@ C60_C61_what_is_longer_than_the_path_takes_is_answered(void **state)
 	assert_int_equal(engine_fate(&e, 0, frame, len), DROP_MTU);
 	rte_pktmbuf_free(engine_sent(&e, 0)); /* what says so */
 	assert_null(engine_sent(&e, 1));
+}
+
+/* What no policy protects, too: to the byte. */
+static void
+C61_B32_what_is_longer_than_the_interface_takes_is_answered(void **state)
+{
+	static const struct tunnel nobodys = {.net = 99};
+	size_t l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
+
+	for (size_t len = 1500; len < 1502; len++) {
+		put_ipv4(ip, LAN_HOST, peer_host(&nobodys), IPPROTO_UDP, len - 20);
+		ip[6] = 0x40;
+		mend4(ip);
+		assert_int_equal(engine_fate(&e, 0, frame, l2 + len),
+				 len == 1500 ? DROP_COUNT : DROP_MTU);
+	}
 }
 
 static void
@@ -420,6 +483,102 @@ C69_a_tenants_interface_asks_his_policies_alone(void **state)
 	assert_null(engine_sent(&e, 1));
 }
 
+/* ---- policy ---- */
+
+static unsigned int
+received_by(unsigned int port, uint8_t version, uint8_t proto)
+{
+	unsigned int n = 0;
+	struct rte_mbuf *m;
+
+	while ((m = engine_sent(&e, port)) != NULL) {
+		const uint8_t *at = rte_pktmbuf_mtod_offset(m, const uint8_t *, 14);
+
+		n += at[0] >> 4 == version && at[version == 4 ? 9 : 6] == proto;
+		rte_pktmbuf_free(m);
+	}
+	return n;
+}
+
+/* In turn: none has the policy, or the way, of the one before it. */
+static void
+B34_packets_of_one_burst_go_each_their_own_way(void **state)
+{
+	const uint32_t to[] = {peer_host(&tunnels[T4]), LAN7_HOST, peer_host(&tunnels[T6]),
+			       0x0a026309};
+	size_t l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
+	struct worker_counters c;
+
+	for (unsigned int i = 0; i < 12; i++) {
+		put_ipv4(ip, LAN_HOST, to[i % 4], IPPROTO_UDP, 60);
+		engine_receive(&e, 0, engine_frame(&e, frame, l2 + 80));
+	}
+	engine_settle(&e);
+	workers_sum(e.dp, &c);
+	assert_int_equal(c.iface[LAN7].tx_packets, 3);
+	assert_int_equal(c.iface[WAN].tx_packets, 9);
+	assert_int_equal(c.sealed, 6);
+	assert_int_equal(sad_usage(e.dp->sad, peer_outbound(&peer, &tunnels[T4])).packets, 3);
+	assert_int_equal(sad_usage(e.dp->sad, peer_outbound(&peer, &tunnels[T6])).packets, 3);
+}
+
+static void
+send_from_host(uint16_t port)
+{
+	size_t l2 = engine_put_l2(&e, frame, 1, RTE_ETHER_TYPE_IPV4);
+	rte_be16_t number = rte_cpu_to_be_16(port);
+	struct rte_mbuf *m;
+
+	put_ipv4(ip, WAN_SELF, WAN_PEER, IPPROTO_UDP, 60);
+	memcpy(ip + 20, &number, 2);
+	memcpy(ip + 22, &number, 2);
+	m = engine_frame(&e, frame, l2 + 80);
+	*packet(m) = (struct packet){
+		.in = WAN, .out = IFACE_NONE, .flags = PACKET_FROM_HOST, .resume = RESUME_CLASSIFY};
+	assert_int_equal(rte_ring_enqueue(e.dp->workers[0]->inbox, m), 0);
+	engine_settle(&e);
+}
+
+static void
+C54_ike_of_the_host_needs_no_policy(void **state)
+{
+	struct spd_params all = {.action = SPD_PROTECT,
+				 .tmpl = {.family = FAMILY_V4,
+					  .proto = IPPROTO_ESP,
+					  .mode = SA_MODE_TUNNEL,
+					  .reqid = 0x7777},
+				 .id = {.sel = {.family = FAMILY_V4}, .dir = SPD_OUT}};
+
+	all.tmpl.src = outbound(T4)->src;
+	all.tmpl.dst = outbound(T4)->dst;
+	assert_int_equal(spd_add(e.dp->spd, &all, false, NULL), 0);
+	send_from_host(500);
+	send_from_host(4500);
+	assert_int_equal(received_by(1, 4, IPPROTO_UDP), 2);
+	send_from_host(501);
+	assert_int_equal(received_by(1, 4, IPPROTO_UDP), 0);
+}
+
+static void
+B42_what_a_full_queue_does_not_take_is_dropped(void **state)
+{
+	struct rte_ring *wire = e.from_port[1];
+	size_t len = put_clear(T4, IPPROTO_UDP, 100);
+	struct worker_counters c;
+	unsigned int full = 0;
+	void *filler;
+
+	while (rte_ring_enqueue(wire, &filler) == 0)
+		full++;
+	assert_int_equal(engine_fate(&e, 0, frame, len), DROP_TX_FULL);
+	while (full-- > 0)
+		assert_int_equal(rte_ring_dequeue(wire, &filler), 0);
+	workers_sum(e.dp, &c);
+	assert_int_equal(c.forwarded, 0);
+	assert_int_equal(c.iface[WAN].tx_packets, 0);
+	assert_int_equal(c.iface[WAN].tx_bytes, 0);
+}
+
 static void
 drain(void)
 {
@@ -458,13 +617,19 @@ main(void)
 		TEST(C46_C49_dscp_and_ecn_are_copied_out_unless_told_otherwise),
 		TEST(C44_df_is_copied_set_or_cleared),
 		TEST(C32_padding_hides_lengths_up_to_the_mtu),
+		TEST(C6_C7_C70_numbers_and_ivs_count),
+		TEST(C63_C64_lifetimes_count_what_is_sealed_with_its_padding),
 		TEST(C60_B36_a_path_mtu_is_learnt_downwards_and_has_a_floor),
 		TEST(C60_C61_what_is_longer_than_the_path_takes_is_answered),
+		TEST(C61_B32_what_is_longer_than_the_interface_takes_is_answered),
 		TEST(C62_a_learnt_path_mtu_ages),
 		TEST(C59_B35_B37_what_does_not_know_the_sa_changes_nothing),
 		TEST(a_syn_announces_what_the_tunnel_carries),
 		TEST(C52_C69_a_tenants_packets_pass_by_his_own_policies_and_table),
 		TEST(C69_a_tenants_interface_asks_his_policies_alone),
+		TEST(B34_packets_of_one_burst_go_each_their_own_way),
+		TEST(C54_ike_of_the_host_needs_no_policy),
+		TEST(B42_what_a_full_queue_does_not_take_is_dropped),
 	};
 
 	engine_eal();
