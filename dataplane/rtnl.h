@@ -26,13 +26,14 @@ void rtnl_resolve(struct rtnl *rtnl, uint16_t iface, uint8_t family, const union
 /* About once a second: confirms stale neighbours that are in use. */
 void rtnl_tick(struct rtnl *rtnl);
 
-struct rtnl_stats {                  /* what was seen, and what is not followed, for show */
-	uint64_t messages;           /* so far */
-	uint64_t malformed;          /* of those, not understood */
-	uint64_t resyncs;            /* times that all was read again, the start included */
-	uint64_t routes_followed;    /* routes that the kernel has now: in the FIB */
-	uint64_t routes_refused;     /* through our interfaces, but what the FIB cannot do */
-	uint64_t routes_foreign;     /* by way of other devices: unreachable in the FIB */
+struct rtnl_stats {               /* what was seen, and what is not followed, for show */
+	uint64_t messages;        /* so far */
+	uint64_t malformed;       /* of those, not understood */
+	uint64_t resyncs;         /* times that all was read again, the start included */
+	uint64_t routes_followed; /* routes that the kernel has now: in the FIB */
+	uint64_t routes_refused;  /* through our interfaces, but what the FIB cannot do */
+	uint64_t routes_foreign; /* by way of other devices: unreachable in the FIB; of other tables
+				  */
 	uint64_t neighbours_refused; /* so far: the table was full */
 };
 struct rtnl_stats rtnl_stats(const struct rtnl *rtnl);

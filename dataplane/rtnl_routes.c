@@ -116,11 +116,8 @@ fate_of(const struct rtnl_routes *routes, const struct rtnl_route *route, const 
 	if (!ours)
 		return FOREIGN;
 	*refused = route->refused;
-	if (*refused == NULL && !table_known(routes, route->key.table)) {
-		if (!has_device(route->type))
-			return FOREIGN;
-		*refused = "table of no interface";
-	}
+	if (*refused == NULL && !table_known(routes, route->key.table))
+		return FOREIGN; /* nothing of ours is routed by it, as by strongSwan's table 220 */
 	if (*refused == NULL && has_device(route->type) && route->count == 0)
 		*refused = "nexthop object without its paths";
 	return *refused == NULL ? FOLLOWED : REFUSED;

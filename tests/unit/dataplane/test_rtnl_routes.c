@@ -294,9 +294,9 @@ what_cannot_be_followed_is_counted(void **state)
 
 	add_path(&r, ONE, NULL);
 	tell(ADD, &r);
-	assert_int_equal(rtnl_routes_count(routes).refused, 1);
+	assert_int_equal(rtnl_routes_count(routes).foreign, 1);
 	tell(DELETE, &r);
-	assert_int_equal(rtnl_routes_count(routes).refused, 0);
+	assert_int_equal(rtnl_routes_count(routes).foreign, 0);
 
 	r.paths[0].ifindex = FOREIGN;
 	tell(ADD, &r);
