@@ -200,6 +200,7 @@ start_ctl(struct daemon *d, struct reason *why)
 		.group = group ? group->gr_gid : (gid_t)-1,
 		.sad = d->dp->sad,
 		.spd = d->dp->spd,
+		.bypass = d->config->spd.no_match == NO_MATCH_BYPASS,
 		.orphan_grace = d->config->sad.orphan_grace,
 	};
 

@@ -66,6 +66,7 @@ struct ctl {
 	uint64_t numbers_due; /* of the next look at SAs for NEWAE */
 	uint64_t orphans_due; /* of the end of all orphans, 0: not yet */
 	uint32_t orphan_grace;
+	bool bypass;
 	bool orphans; /* there may be some */
 	uint64_t orphans_removed;
 	uint64_t warn_at; /* monotonic seconds: not before does a key set by hand draw a warning */

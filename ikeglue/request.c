@@ -319,6 +319,38 @@ set_thresholds(struct exchange *x)
 	return 0;
 }
 
+/* What happens to traffic that no policy matches: the configuration says it. */
+static uint8_t
+no_match(const struct ctl *ctl)
+{
+	return ctl->bypass ? XFRM_USERPOLICY_ACCEPT : XFRM_USERPOLICY_BLOCK;
+}
+
+static int
+get_default(struct exchange *x)
+{
+	const struct xfrm_head head = reply_head(x, XFRM_MSG_GETDEFAULT);
+	const uint8_t all = no_match(x->ctl);
+	const struct xfrm_userpolicy_default defaults = {all, all, all};
+	struct xfrm_buf buf = {.len = 0};
+
+	return reply(x, &buf, xfrm_encode_default(&buf, &head, &defaults));
+}
+
+static int
+set_default(struct exchange *x)
+{
+	const struct xfrm_userpolicy_default *to = &x->req.defaults;
+	const uint8_t asked[] = {to->in, to->fwd, to->out};
+
+	for (unsigned int i = 0; i < sizeof(asked); i++)
+		if (asked[i] != XFRM_USERPOLICY_UNSPEC && asked[i] != no_match(x->ctl))
+			return reason_set(&x->why, EOPNOTSUPP,
+					  "what no policy matches is what spd.no_match of the "
+					  "configuration says");
+	return 0;
+}
+
 static int (*const handlers[XFRM_NR_MSGTYPES])(struct exchange *x) = {
 	[XFRM_MSG_NEWSA - XFRM_MSG_BASE] = set_sa,
 	[XFRM_MSG_UPDSA - XFRM_MSG_BASE] = set_sa,
@@ -337,6 +369,8 @@ static int (*const handlers[XFRM_NR_MSGTYPES])(struct exchange *x) = {
 	[XFRM_MSG_FLUSHPOLICY - XFRM_MSG_BASE] = flush_policies,
 	[XFRM_MSG_GETSPDINFO - XFRM_MSG_BASE] = spd_info,
 	[XFRM_MSG_NEWSPDINFO - XFRM_MSG_BASE] = set_thresholds,
+	[XFRM_MSG_SETDEFAULT - XFRM_MSG_BASE] = set_default,
+	[XFRM_MSG_GETDEFAULT - XFRM_MSG_BASE] = get_default,
 };
 
 /* Decoding refused every other type before. */

@@ -194,6 +194,7 @@ ctl_open(const struct ctl_config *config, struct reason *why)
 	ctl->group = config->group;
 	ctl->sad = config->sad;
 	ctl->orphan_grace = config->orphan_grace;
+	ctl->bypass = config->bypass;
 	ctl->spd = config->spd;
 	if (getrandom(&ctl->seed, sizeof(ctl->seed), 0) != sizeof(ctl->seed)) {
 		reason_set(why, EIO, "the system gives no random numbers");

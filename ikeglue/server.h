@@ -21,6 +21,7 @@ struct ctl_config {
 	gid_t group;      /* whose members may use it beside root; (gid_t)-1 none */
 	struct sad *sad;
 	struct spd *spd;
+	bool bypass;           /* what no policy matches passes: told, not changed, here */
 	uint32_t orphan_grace; /* seconds until what a daemon left is removed, 0: it is not */
 };
 

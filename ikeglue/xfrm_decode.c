@@ -271,6 +271,13 @@ decode_info(const struct body *b, struct xfrm_request *req, struct reason *why)
 }
 
 static int
+decode_default(const struct body *b, struct xfrm_request *req, struct reason *why)
+{
+	memcpy(&req->defaults, b->fixed, sizeof(req->defaults));
+	return 0;
+}
+
+static int
 decode_thresholds(const struct body *b, struct xfrm_request *req, struct reason *why)
 {
 	struct xfrm_thresholds *to = &req->thresholds.value;
@@ -344,8 +351,8 @@ static const struct message messages[XFRM_NR_MSGTYPES] = {
 	REFUSED(XFRM_MSG_REPORT),
 	REFUSED(XFRM_MSG_NEWSADINFO),
 	REFUSED(XFRM_MSG_MAPPING),
-	REFUSED(XFRM_MSG_SETDEFAULT),
-	REFUSED(XFRM_MSG_GETDEFAULT),
+	MESSAGE(XFRM_MSG_SETDEFAULT, struct xfrm_userpolicy_default, 0, decode_default),
+	MESSAGE(XFRM_MSG_GETDEFAULT, struct xfrm_userpolicy_default, 0, decode_default),
 };
 
 /* Dumps have no structure; that of policies no attributes either, and the kernel reads none. */

@@ -72,6 +72,7 @@ struct xfrm_request {
 			uint32_t index;
 		} policy_id;
 		struct xfrm_migration migration;
+		struct xfrm_userpolicy_default defaults; /* SETDEFAULT */
 		uint32_t info; /* GETSADINFO, GETSPDINFO: flags, to be given back */
 		struct {       /* NEWSPDINFO */
 			bool v4, v6;

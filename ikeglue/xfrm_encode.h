@@ -92,6 +92,8 @@ bool xfrm_encode_sadinfo(struct xfrm_buf *buf, const struct xfrm_head *head,
 			 const struct xfrm_sadinfo *info);
 bool xfrm_encode_spdinfo(struct xfrm_buf *buf, const struct xfrm_head *head,
 			 const struct xfrm_spdinfo *info);
+bool xfrm_encode_default(struct xfrm_buf *buf, const struct xfrm_head *head,
+			 const struct xfrm_userpolicy_default *defaults);
 
 /*
  * NLMSG_ERROR: the acknowledgement (error 0) of, or refusal (negative errno) of, `request`, whose

@@ -175,6 +175,14 @@ xfrm_encode_sadinfo(struct xfrm_buf *buf, const struct xfrm_head *head,
 }
 
 bool
+xfrm_encode_default(struct xfrm_buf *buf, const struct xfrm_head *head,
+		    const struct xfrm_userpolicy_default *defaults)
+{
+	xfrm_begin(buf, head, defaults, sizeof(*defaults));
+	return xfrm_end(buf);
+}
+
+bool
 xfrm_encode_spdinfo(struct xfrm_buf *buf, const struct xfrm_head *head,
 		    const struct xfrm_spdinfo *info)
 {

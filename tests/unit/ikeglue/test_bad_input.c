@@ -109,6 +109,8 @@ message_supported(unsigned int type)
 	case XFRM_MSG_GETSADINFO:
 	case XFRM_MSG_GETSPDINFO:
 	case XFRM_MSG_NEWSPDINFO:
+	case XFRM_MSG_SETDEFAULT:
+	case XFRM_MSG_GETDEFAULT:
 		return true;
 	default:
 		return false;

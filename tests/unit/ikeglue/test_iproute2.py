@@ -76,6 +76,12 @@ class State(engine.EngineTest):
         self.ip("xfrm state update %s0x1000 mode tunnel limit byte-hard 12345 %s" % (ID, GCM128))
         self.assertIn("12345(bytes)", self.ip("-s xfrm state"))
 
+    def test_default_policies_are_those_of_the_configuration(self):
+        self.assertEqual(self.ip("xfrm policy getdefault").count("block"), 3)
+        self.ip("xfrm policy setdefault in block")
+        for way in ("in", "fwd", "out"):
+            self.assertIn("spd.no_match", self.refused("xfrm policy setdefault %s accept" % way))
+
     def test_delete_deleteall_flush_count(self):
         for spi in range(0x1000, 0x1010):
             self.add(spi, "aead rfc4106(gcm(aes)) %s%04x 128" % (KEY[:2 + 36], spi))
