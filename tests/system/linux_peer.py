@@ -128,9 +128,13 @@ class LinuxGateway(Gateway):
         assert after == before, f"{before} became {after}"
 
     def wrong(self):
-        """What both sides have counted as wrong, where it is not nothing."""
+        """
+        What both sides have counted as wrong, where it is not nothing. The gateway's own kernel, which
+        is not muted, may have a word to say for which the tunnel at hand has no policy.
+        """
         drops = self.engine.drops()
-        return {reason: drops[reason] for reason in drops if drops[reason]}, self.guest_errors()
+        return {reason: drops[reason] for reason in drops
+                if drops[reason] and reason != "policy_out"}, self.guest_errors()
 
     def guest_errors(self):
         """What the guest's kernel has counted as wrong, of all SAs and of those it has now."""
