@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <jansson.h>
+#include <libmnl/libmnl.h>
 
 #include "ikeglue/xfrm_encode.h"
 #include "ikeglue/xfrm_uapi.h"
@@ -77,7 +78,10 @@ sa_of(const struct control *c, uint32_t i)
 		.flags = SA_REPLAY,
 		.reqid = i + 1,
 		.replay_window = 32,
-		.limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+		.limits = {.soft_bytes = UINT64_MAX,
+			   .hard_bytes = UINT64_MAX,
+			   .soft_packets = UINT64_MAX,
+			   .hard_packets = UINT64_MAX,
 			   .hard_add_seconds = c->expire},
 		.suite = (uint8_t)crypto_suite_by_name("aes128gcm16"),
 		.replay_bitmap_words = 1,
@@ -115,7 +119,10 @@ new_policy(const struct control *c, uint32_t i, struct xfrm_buf *buf)
 			 .proto = IPPROTO_ESP,
 			 .reqid = p.reqid,
 			 .mode = SA_MODE_TUNNEL},
-		.limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},
+		.limits = {.soft_bytes = UINT64_MAX,
+			   .hard_bytes = UINT64_MAX,
+			   .soft_packets = UINT64_MAX,
+			   .hard_packets = UINT64_MAX},
 	};
 	const struct xfrm_policy policy = {.params = &params};
 
@@ -168,7 +175,7 @@ read_answers(struct control *c, uint32_t seq, uint16_t type, uint32_t *count)
 
 	if (left <= 0)
 		fail("the engine hung up");
-	for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
 		const struct nlmsgerr *error = NLMSG_DATA(h);
 
 		*count += h->nlmsg_type == type;

@@ -259,11 +259,18 @@ note(const struct nlmsghdr *head, bool sent)
 void
 recall_note(const void *data, size_t len, bool sent)
 {
-	const struct nlmsghdr *head = data;
-	int left = len < INT32_MAX ? (int)len : 0;
+	const uint8_t *at = data, *end = at + len;
 
-	for (; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left))
+	while ((size_t)(end - at) >= NLMSG_HDRLEN) {
+		const struct nlmsghdr *head = (const void *)at;
+
+		if (head->nlmsg_len < NLMSG_HDRLEN || head->nlmsg_len > (size_t)(end - at))
+			return;
 		note(head, sent);
+		if (NLMSG_ALIGN(head->nlmsg_len) > (size_t)(end - at))
+			return;
+		at += NLMSG_ALIGN(head->nlmsg_len);
+	}
 }
 
 /* ---- telling the engine ---- */
