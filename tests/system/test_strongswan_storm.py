@@ -18,7 +18,6 @@ pytestmark = pytest.mark.slow_under_sanitizer
 
 CHILDREN = 64
 THOUSAND = 1000
-LOAD = 0.7  # of the rate that the path sustains
 UNDER_WAY = 1024  # packets, while that rate is measured
 SNAPLEN = 80  # of each frame: more than the headers, less than any with ESP is long
 
@@ -133,12 +132,14 @@ def sustained(flow, seconds=3):
     return flow.sent / (time.monotonic() - begin)
 
 
-@pytest.mark.parametrize("rounds", [
-    pytest.param(100, id="100"), pytest.param(1000, id="1000", marks=pytest.mark.long)])
-def test_rekey_storm(sites, tmp_path, rounds, record_property, capsys):
+@pytest.mark.parametrize("rounds,load", [
+    pytest.param(100, 0.25, id="100"), pytest.param(1000, 0.7, id="1000", marks=pytest.mark.long)])
+def test_rekey_storm(sites, tmp_path, rounds, load, record_property, capsys):
     """
-    Each CHILD_SA is rekeyed so many times, while all carry packets at 70 % of the rate that they
-    sustain: none is lost, none is clear, no sequence number and no IV is used twice.
+    Each CHILD_SA is rekeyed so many times, while all carry packets at a part of the rate that they
+    sustain: none is lost, none is clear, no sequence number and no IV is used twice. On the same
+    processors are both engines, both charons, sender, receiver and capture: the short run leaves
+    them enough for all to keep up on a machine that has other work.
     """
     switch, moon, sun = sites
     for me, other in ((moon, sun), (sun, moon)):
@@ -150,10 +151,11 @@ def test_rekey_storm(sites, tmp_path, rounds, record_property, capsys):
         moon.charon.initiate(f"net{k}")
     targets = [f"10.2.{k}.2" for k in range(CHILDREN)]
     moon.client.ping(targets[0])  # so that neighbours are known
-    most = sustained(Flow(moon.client, sun.client, *targets, port=6001))
+    with Capture(switch, tmp_path):  # so that the path has no more processor than it will have
+        most = sustained(Flow(moon.client, sun.client, *targets, port=6001))
     early = losses(moon, sun)
     with Capture(switch, tmp_path) as capture:
-        with Flow(moon.client, sun.client, *targets, interval=CHILDREN / (LOAD * most)) as flow:
+        with Flow(moon.client, sun.client, *targets, interval=CHILDREN / (load * most)) as flow:
             begin = time.monotonic()
             for number in range(rounds):
                 try:
@@ -163,6 +165,7 @@ def test_rekey_storm(sites, tmp_path, rounds, record_property, capsys):
                                          f"{moon.charon.log()[-2000:]}") from None
             seconds = time.monotonic() - begin
             flow.await_more(2000)
+        assert not flow.lost, losses(moon, sun) - early
         capture.await_frames(flow.sent)
     rate = flow.sent / seconds
     with capsys.disabled():

@@ -106,10 +106,11 @@ C31_dummies_are_numbered_and_charged_as_others(void **state)
 	const struct sa_control *c = peer_outbound(&peer, &tunnels[0]);
 	uint64_t before = sad_usage(e.dp->sad, c).packets, out, in;
 	struct seen seen[TUNNELS];
+	uint32_t bitmap;
 
 	(void)state;
 	run(2, seen);
-	sad_sequences(e.dp->sad, c, &out, &in, NULL, 0);
+	sad_sequences(e.dp->sad, c, &out, &in, &bitmap, 1);
 	assert_int_equal(sad_usage(e.dp->sad, c).packets, before + seen[0].packets);
 	assert_int_equal(out, before + seen[0].packets);
 }

@@ -418,7 +418,8 @@ beet_mode_sends_the_payload_alone(void **state)
 	struct rte_mbuf *m;
 	const uint8_t *sent;
 
-	assert_int_equal(engine_fate(&e, 0, frame, put_inner_out(BEET4, NULL, 0)), DROP_COUNT);
+	assert_int_equal(engine_fate(&e, 0, frame, put_inner_out(BEET4, (const uint8_t *)"", 0)),
+			 DROP_COUNT);
 	put_udp(text, 64);
 	m = taken(engine_sent(&e, 1), &sent);
 	assert_sealed(BEET4, 1, m, 20, 64, IPPROTO_UDP);
@@ -431,7 +432,8 @@ beet_mode_sends_the_payload_alone(void **state)
 	assert_int_equal(naive_sum(0, sent, 20), 0xffff);
 	rte_pktmbuf_free(m);
 
-	assert_int_equal(engine_fate(&e, 0, frame, put_inner_out(BEET6, NULL, 0)), DROP_COUNT);
+	assert_int_equal(engine_fate(&e, 0, frame, put_inner_out(BEET6, (const uint8_t *)"", 0)),
+			 DROP_COUNT);
 	m = taken(engine_sent(&e, 1), &sent);
 	assert_sealed(BEET6, 1, m, 40, 64, IPPROTO_UDP);
 	assert_memory_equal(sent, "\x62\xa0\0\0", 4);
@@ -448,7 +450,8 @@ beet_mode_clears_df_where_it_is_told_to(void **state)
 	const uint8_t *sent;
 
 	peer_outbound(&peer, &tunnels[BEET4])->sa->flags |= SA_NOPMTUDISC;
-	assert_int_equal(engine_fate(&e, 0, frame, put_inner_out(BEET4, NULL, 0)), DROP_COUNT);
+	assert_int_equal(engine_fate(&e, 0, frame, put_inner_out(BEET4, (const uint8_t *)"", 0)),
+			 DROP_COUNT);
 	m = taken(engine_sent(&e, 1), &sent);
 	assert_memory_equal(sent + 6, "\0\0", 2);
 	rte_pktmbuf_free(m);
@@ -547,7 +550,7 @@ B20_B21_a_pseudo_header_that_is_not_right_is_dropped(void **state)
 static void
 C38_fragments_do_not_go_into_beet_mode(void **state)
 {
-	size_t len = put_inner_out(BEET4, NULL, 0);
+	size_t len = put_inner_out(BEET4, (const uint8_t *)"", 0);
 
 	((struct rte_ipv4_hdr *)ip)->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
 	mend4(ip);
