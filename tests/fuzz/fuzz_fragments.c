@@ -10,8 +10,8 @@
 #include "tests/unit/dataplane/frame.h"
 
 #define MORE       1u
-#define ODD_PLACE  2u /* the bytes are not those that belong there */
-#define OTHER_ID   4u
+#define ODD_PLACE  2u    /* the bytes are not those that belong there */
+#define OTHER_ID   0xf4u /* any of these bits */
 #define HOP_BY_HOP 8u
 
 #define WHOLE_MAX 1200
