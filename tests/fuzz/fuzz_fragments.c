@@ -14,29 +14,40 @@
 #define OTHER_ID   0xf4u /* any of these bits */
 #define HOP_BY_HOP 8u
 
-#define WHOLE_MAX 1200
+#define WHOLE_MAX 2600
+#define PIECE_MAX 1200
 
-/* Packets in full, sealed once for each input: what is behind their IP header. */
+/* Tunnels whose packets are longer than a buffer: one that, decrypted, fits into one, and one not.
+ */
+enum { LONG = 6, JUST_FITTING = 7 };
+
+/* Packets in full, sealed for the first fragment of an input: what is behind their IP header. */
 static struct whole {
 	uint8_t frame[WHOLE_MAX + 200];
-	size_t len; /* behind the IP header */
+	size_t len; /* behind the IP header, 0 before the first fragment */
 } wholes[FUZZ_TUNNELS];
 
-static void
-make_wholes(void)
+static size_t
+inner_len(unsigned int tunnel)
 {
-	static uint8_t text[WHOLE_MAX];
+	if (tunnel == LONG)
+		return WHOLE_MAX;
+	return tunnel == JUST_FITTING ? 1960 : 64 + tunnel * 64;
+}
 
-	for (unsigned int i = 0; i < FUZZ_TUNNELS; i++) {
-		const struct sa *sa = fuzz_sas[i];
-		size_t inner = 64 + i * 64, len, l3 = sa->family == FAMILY_V4 ? 20 : 40;
+static void
+make_whole(unsigned int tunnel)
+{
+	static uint8_t text[WHOLE_MAX + 32];
+	const struct sa *sa = fuzz_sas[tunnel];
+	size_t inner = inner_len(tunnel), len, l3 = sa->family == FAMILY_V4 ? 20 : 40;
+	struct whole *whole = &wholes[tunnel];
 
-		put_ipv4(text, 0x0a020001 + ((uint32_t)fuzz_tunnels[i].net << 8), LAN_HOST,
-			 IPPROTO_UDP, inner - 20);
-		len = peer_trailer(sa, text, inner, 4);
-		len = peer_seal(&fuzz_peer, sa, fuzz_next_seq(), text, len, wholes[i].frame);
-		wholes[i].len = len - 14 - l3;
-	}
+	put_ipv4(text, 0x0a020001 + ((uint32_t)fuzz_tunnels[tunnel].net << 8), LAN_HOST,
+		 IPPROTO_UDP, inner - 20);
+	len = peer_trailer(sa, text, inner, 4);
+	len = peer_seal(&fuzz_peer, sa, fuzz_next_seq(), text, len, whole->frame);
+	whole->len = len - 14 - l3;
 }
 
 static size_t
@@ -82,6 +93,8 @@ make(const uint8_t *data, size_t size, uint8_t *frame, struct fuzz_way *way)
 	if (size < 5)
 		return 0;
 	whole = &wholes[data[0] % FUZZ_TUNNELS];
+	if (whole->len == 0)
+		make_whole(data[0] % FUZZ_TUNNELS);
 	sa = fuzz_sas[data[0] % FUZZ_TUNNELS];
 	offset = (uint16_t)((data[2] | data[3] << 8) & RTE_IPV4_HDR_OFFSET_MASK);
 	len = data[4] * 8u;
@@ -90,8 +103,8 @@ make(const uint8_t *data, size_t size, uint8_t *frame, struct fuzz_way *way)
 		      sa->family == FAMILY_V4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
 	if (from < whole->len && len > whole->len - from)
 		len = whole->len - from;
-	l3 = put_header(frame + 14, sa, data[1], offset, RTE_MIN(len, (size_t)WHOLE_MAX));
-	len = RTE_MIN(len, (size_t)WHOLE_MAX);
+	l3 = put_header(frame + 14, sa, data[1], offset, RTE_MIN(len, (size_t)PIECE_MAX));
+	len = RTE_MIN(len, (size_t)PIECE_MAX);
 	if (from < whole->len)
 		memcpy(frame + 14 + l3,
 		       whole->frame + 14 + (sa->family == FAMILY_V4 ? 20 : 40) + from,
@@ -106,7 +119,8 @@ make(const uint8_t *data, size_t size, uint8_t *frame, struct fuzz_way *way)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	make_wholes();
+	for (unsigned int i = 0; i < FUZZ_TUNNELS; i++)
+		wholes[i].len = 0;
 	fuzz_run(data, size, make);
 	return 0;
 }
