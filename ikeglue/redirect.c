@@ -25,12 +25,12 @@
 
 #include "hello.h"
 #include "recall.h"
+#include "watches.h"
 
 #define DEFAULT_PATH "/run/sealane/xfrm.sock"
 #define FDS_MAX      65536 /* descriptor numbers that can be redirected */
 #define LINKS_MAX    64    /* sockets of one program at a time */
 #define DIAL_SECONDS 2     /* that connecting may take: the engine is stopped, its queue full */
-#define WATCHES_MAX  64    /* places of redirected descriptors in epoll sets */
 #define REVIVE_MS    200   /* between two looks whether the engine is back */
 
 /* A socket; its duplicates share it. Everything under the lock. */
@@ -42,17 +42,8 @@ struct link {
 	uint32_t port, groups, flags;
 };
 
-/* A redirected descriptor in an epoll set. Everything under the lock. */
-struct watch {
-	bool used;
-	int epfd, fd;
-	struct epoll_event event;
-};
-
 static struct link links[LINKS_MAX];
-static struct watch watches[WATCHES_MAX];
-static _Atomic unsigned int watches_used; /* relaxed: closing an epoll set is after filling it */
-static bool reviving;                     /* the thread is there; under the lock */
+static bool reviving;                           /* the thread is there; under the lock */
 static enum { WHOLE, LOST_ALL, LOST_SAS } loss; /* what an engine is to be told; under the lock */
 static unsigned int era;                        /* how often that was all; under the lock */
 /* Which link, plus one; 0 none. Written under the lock; relaxed: a program that shares a descriptor
@@ -191,21 +182,11 @@ link_new(void)
 }
 
 static void
-unwatch(struct watch *watch)
-{
-	watch->used = false;
-	atomic_fetch_sub_explicit(&watches_used, 1, memory_order_relaxed);
-}
-
-static void
 forget(int fd)
 {
 	struct link *link = link_find(fd);
 
-	for (unsigned int i = 0; i < WATCHES_MAX; i++)
-		if (watches[i].used && (watches[i].fd == fd || watches[i].epfd == fd))
-			unwatch(&watches[i]);
-
+	watches_forget(fd);
 	if (!link)
 		return;
 	link_set(fd, NULL);
@@ -296,15 +277,6 @@ greet(int fd, struct link *link, uint16_t flags)
 	return link->greeted ? 0 : -1;
 }
 
-/* Puts the descriptor into, or takes it out of, the epoll sets that it is in. */
-static void
-rewatch(int fd, int op)
-{
-	for (unsigned int i = 0; i < WATCHES_MAX; i++)
-		if (watches[i].used && watches[i].fd == fd)
-			real.epoll_ctl(watches[i].epfd, op, fd, &watches[i].event);
-}
-
 /* Makes every descriptor of the link refer to what `fd` refers to, and closes that. */
 static void
 replace(struct link *link, int fd)
@@ -314,9 +286,9 @@ replace(struct link *link, int fd)
 			int cloexec = real.fcntl(i, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
 			real.fcntl(fd, F_SETFL, real.fcntl(i, F_GETFL));
-			rewatch(i, EPOLL_CTL_DEL);
+			watches_repeat(i, EPOLL_CTL_DEL);
 			real.dup3(fd, i, cloexec);
-			rewatch(i, EPOLL_CTL_ADD);
+			watches_repeat(i, EPOLL_CTL_ADD);
 		}
 	}
 	real.close(fd);
@@ -580,42 +552,19 @@ redirect_forget(int fd)
 {
 	int state;
 
-	if (fd < 0 ||
-	    (!redirected(fd) && atomic_load_explicit(&watches_used, memory_order_relaxed) == 0) ||
-	    getpid() != owner)
+	if (fd < 0 || (!redirected(fd) && !watches_any()) || getpid() != owner)
 		return;
 	state = lock();
 	forget(fd);
 	unlock(state);
 }
 
-static struct watch *
-watch_find(int epfd, int fd)
-{
-	struct watch *unused = NULL;
-
-	for (unsigned int i = 0; i < WATCHES_MAX; i++) {
-		if (watches[i].used && watches[i].epfd == epfd && watches[i].fd == fd)
-			return &watches[i];
-		if (!watches[i].used)
-			unused = &watches[i];
-	}
-	return unused;
-}
-
 void
 redirect_watch(int epfd, int op, int fd, const struct epoll_event *event)
 {
 	int state = lock();
-	struct watch *watch = watch_find(epfd, fd);
 
-	if (watch && op == EPOLL_CTL_DEL && watch->used) {
-		unwatch(watch);
-	} else if (watch && op != EPOLL_CTL_DEL) {
-		if (!watch->used)
-			atomic_fetch_add_explicit(&watches_used, 1, memory_order_relaxed);
-		*watch = (struct watch){true, epfd, fd, *event};
-	}
+	watches_note(epfd, op, fd, event);
 	unlock(state);
 }
 
