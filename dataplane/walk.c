@@ -117,8 +117,9 @@ drop_unresolved(struct worker *w, struct rte_mbuf *m)
 void
 walk_resume(struct worker *w, struct burst *b)
 {
-	struct burst frames = {0}, finished = {0}, made = {0};
+	struct burst frames, finished, made;
 
+	frames.n = finished.n = made.n = 0;
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		struct packet *p = packet(m);
