@@ -250,3 +250,12 @@ dataplane_free(struct dataplane *dp)
 	reclaim_free(dp->reclaim);
 	free(dp);
 }
+
+int
+dataplane_vrf(const struct dataplane *dp, uint8_t family, const union ip_addr *addr)
+{
+	for (unsigned int i = 0; i < dp->ifaces_count; i++)
+		if (fib_lookup(dp->fib, dp->ifaces[i].vrf, family, addr, 0)->type == NEXTHOP_LOCAL)
+			return dp->ifaces[i].vrf;
+	return -1;
+}

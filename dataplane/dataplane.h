@@ -73,3 +73,6 @@ size_t dataplane_memory(const struct config *config);
 struct dataplane *dataplane_new(const struct config *config, struct crypto_ctx *crypto,
 				enum crypto_backend backend, struct reason *why);
 void dataplane_free(struct dataplane *dp); /* workers have been stopped */
+
+/* The VRF in which an address is the host's, or -1. */
+int dataplane_vrf(const struct dataplane *dp, uint8_t family, const union ip_addr *addr);

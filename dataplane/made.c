@@ -9,15 +9,6 @@
 
 #define TTL 64
 
-int
-made_vrf(const struct dataplane *dp, uint8_t family, const union ip_addr *addr)
-{
-	for (unsigned int i = 0; i < dp->ifaces_count; i++)
-		if (fib_lookup(dp->fib, dp->ifaces[i].vrf, family, addr, 0)->type == NEXTHOP_LOCAL)
-			return dp->ifaces[i].vrf;
-	return -1;
-}
-
 static void
 write_header(uint8_t *at, const struct sa *sa, const union ip_addr *dst, uint8_t proto,
 	     uint16_t len)
@@ -47,7 +38,7 @@ struct rte_mbuf *
 made_new(struct dataplane *dp, const struct sa *sa, const union ip_addr *dst, uint8_t proto,
 	 uint16_t len)
 {
-	int vrf = made_vrf(dp, sa->family, &sa->src);
+	int vrf = dataplane_vrf(dp, sa->family, &sa->src);
 	const struct nexthop *nh;
 	struct rte_mbuf *m;
 	uint8_t *at;

@@ -5,9 +5,6 @@
 #include "dataplane.h"
 #include "packet.h"
 
-/* The VRF in which an address is the host's, or -1. */
-int made_vrf(const struct dataplane *dp, uint8_t family, const union ip_addr *addr);
-
 /*
  * A packet from where the SA's packets come to `dst`, as if parsed: an IP header with `proto`, and
  * zero behind it up to `len` bytes in all. NULL where the SA does not begin here, there is no way

@@ -94,9 +94,9 @@ natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m)
 static rte_be16_t
 local_port(const struct dataplane *dp, const struct sa_params *p)
 {
-	if ((p->flags & SA_IN_ONLY) != 0 || made_vrf(dp, p->id.family, &p->id.dst) >= 0)
+	if ((p->flags & SA_IN_ONLY) != 0 || dataplane_vrf(dp, p->id.family, &p->id.dst) >= 0)
 		return p->encap_dport;
-	if ((p->flags & SA_OUT_ONLY) != 0 || made_vrf(dp, p->id.family, &p->src) >= 0)
+	if ((p->flags & SA_OUT_ONLY) != 0 || dataplane_vrf(dp, p->id.family, &p->src) >= 0)
 		return p->encap_sport;
 	return 0;
 }
