@@ -227,16 +227,16 @@ peer_of(void *ctl, uint32_t n, struct show_peer *to)
 	return true;
 }
 
-static uint64_t
-orphans_removed(void *ctl)
+static void
+orphans_of(void *ctl, uint32_t *now, uint64_t *removed)
 {
-	return ctl_orphans_removed(ctl);
+	ctl_orphans(ctl, now, removed);
 }
 
 static int
 start_show(struct daemon *d, struct reason *why)
 {
-	const struct show_peers peers = {d->ctl, peer_of, orphans_removed};
+	const struct show_peers peers = {d->ctl, peer_of, orphans_of};
 
 	make_folder(d->config->sockets.show);
 	d->show = show_open(d->dp, d->rtnl, &peers, d->config->sockets.show, d->group, why);

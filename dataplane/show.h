@@ -25,7 +25,8 @@ struct show_peer {
 struct show_peers {
 	void *ctx;
 	bool (*get)(void *ctx, uint32_t n, struct show_peer *peer); /* the n-th, false: no more */
-	uint64_t (*orphans_removed)(void *ctx);                     /* SAs that were */
+	/* SAs that a daemon has left behind: those there are, and those removed so far. */
+	void (*orphans)(void *ctx, uint32_t *now, uint64_t *removed);
 };
 
 struct show *show_open(struct dataplane *dp, struct rtnl *rtnl, const struct show_peers *peers,

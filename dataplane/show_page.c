@@ -198,28 +198,19 @@ status_rtnl(const struct rtnl *rtnl)
 	return o;
 }
 
-static uint32_t
-count_orphans(struct sad *sad)
-{
-	const struct sa_control *c;
-	uint32_t cursor = 0, n = 0;
-
-	while ((c = sad_next(sad, &cursor)))
-		n += c->orphan;
-	return n;
-}
-
 static json_t *
 status_databases(const struct show_source *s)
 {
 	const struct dataplane *dp = s->dp;
-	uint32_t policies[SPD_DIRS];
+	uint32_t policies[SPD_DIRS], orphans;
 	json_t *o = json_object();
+	uint64_t removed;
 
+	s->peers.orphans(s->peers.ctx, &orphans, &removed);
 	spd_count(dp->spd, policies);
 	put_number(o, "sas", sad_count(dp->sad));
-	put_number(o, "orphans", count_orphans(dp->sad));
-	put_number(o, "orphans_removed", s->peers.orphans_removed(s->peers.ctx));
+	put_number(o, "orphans", orphans);
+	put_number(o, "orphans_removed", removed);
 	put_number(o, "max_sas", sad_max(dp->sad));
 	put_number(o, "sad_bytes", sad_bytes(dp->sad));
 	put_number(o, "policies_in", policies[SPD_IN]);

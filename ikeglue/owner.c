@@ -40,7 +40,7 @@ owner_works(struct ctl *ctl, struct client *client)
 	if (client->daemon || !process_subscribed(ctl, client))
 		return;
 	client->daemon = true;
-	if (!ctl->orphans || ctl->orphans_due != 0 || ctl->orphan_grace == 0)
+	if (!ctl->orphans || ctl->orphans_due != 0)
 		return;
 	ctl->orphans_due = ctl->now + UINT64_C(1000) * ctl->orphan_grace;
 	CTL_LOG(NOTICE,
@@ -131,8 +131,14 @@ owner_tick(struct ctl *ctl)
 	CTL_LOG(NOTICE, "removed %u SAs that an IKE daemon had left behind\n", count);
 }
 
-uint64_t
-ctl_orphans_removed(const struct ctl *ctl)
+void
+ctl_orphans(const struct ctl *ctl, uint32_t *now, uint64_t *removed)
 {
-	return ctl->orphans_removed;
+	const struct sa_control *c;
+	uint32_t cursor = 0;
+
+	*now = 0;
+	*removed = ctl->orphans_removed;
+	while (ctl->orphans && (c = sad_next(ctl->sad, &cursor)))
+		*now += c->orphan;
 }

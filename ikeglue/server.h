@@ -22,7 +22,7 @@ struct ctl_config {
 	struct sad *sad;
 	struct spd *spd;
 	bool bypass;           /* what no policy matches passes: told, not changed, here */
-	uint32_t orphan_grace; /* seconds until what a daemon left is removed, 0: it is not */
+	uint32_t orphan_grace; /* seconds until what a daemon left is removed */
 };
 
 struct ctl *ctl_open(const struct ctl_config *config, struct reason *why);
@@ -40,7 +40,11 @@ struct ctl_peer {
 
 bool ctl_peer(const struct ctl *ctl, uint32_t n, struct ctl_peer *peer);
 
-uint64_t ctl_orphans_removed(const struct ctl *ctl);
+/*
+ * SAs that a daemon has left behind: those there are, and those removed so far. Looks at all SAs,
+ * if there may be some.
+ */
+void ctl_orphans(const struct ctl *ctl, uint32_t *now, uint64_t *removed);
 
 /* What time brings about: call about ten times a second with monotonic milliseconds. */
 void ctl_tick(struct ctl *ctl, uint64_t now);
