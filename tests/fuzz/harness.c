@@ -98,19 +98,6 @@ fuzz_mend(uint8_t *ip, size_t len)
 	h->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, h, rte_ipv4_hdr_len(h)));
 }
 
-static void
-drain(struct engine *e)
-{
-	struct rte_mbuf *m;
-
-	for (unsigned int port = 0; port < 2; port++)
-		while ((m = engine_sent(e, port)) != NULL)
-			rte_pktmbuf_free(m);
-	for (unsigned int i = 0; i < ENGINE_IFACES; i++)
-		while ((m = engine_punted(e, i)) != NULL)
-			rte_pktmbuf_free(m);
-}
-
 /*
  * Every packet is accounted for, and what is not free is held. The one worker's counters are read
  * where they are: workers_sum() would be most of what a run does.
@@ -180,7 +167,7 @@ fuzz_run(const uint8_t *data, size_t size, fuzz_frame_fn *make)
 		size -= 1 + len;
 	}
 	engine_settle(e);
-	drain(e);
+	engine_drain(e);
 	forget_fragments(e->dp->workers[0]);
 	check(e);
 }

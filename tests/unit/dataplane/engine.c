@@ -351,3 +351,16 @@ engine_put_l2(const struct engine *e, uint8_t *at, unsigned int port, uint16_t t
 	eth->ether_type = rte_cpu_to_be_16(type);
 	return sizeof(*eth);
 }
+
+void
+engine_drain(struct engine *e)
+{
+	struct rte_mbuf *m;
+
+	for (unsigned int port = 0; port < 2; port++)
+		while ((m = engine_sent(e, port)) != NULL)
+			rte_pktmbuf_free(m);
+	for (unsigned int i = 0; i < ENGINE_IFACES; i++)
+		while ((m = engine_punted(e, i)) != NULL)
+			rte_pktmbuf_free(m);
+}

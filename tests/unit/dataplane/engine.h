@@ -47,6 +47,9 @@ void engine_settle(struct engine *e);
 struct rte_mbuf *engine_sent(struct engine *e, unsigned int port);
 struct rte_mbuf *engine_punted(struct engine *e, unsigned int iface);
 
+/* Throws away what came out, of ports and for the host. */
+void engine_drain(struct engine *e);
+
 /* Sends one frame in at a port; returns how it ended: a drop reason, or DROP_COUNT. */
 enum drop_reason engine_fate(struct engine *e, unsigned int port, const void *data, size_t len);
 

@@ -426,3 +426,20 @@ peer_inner(const struct tunnel *t, uint8_t *text, size_t more)
 	memset(text + 20, 0x5a, more);
 	return put_ipv4(text, peer_host(t), LAN_HOST, IPPROTO_UDP, more);
 }
+
+void
+peer_begin(struct peer *p, struct engine *e, unsigned int workers, const struct tunnel *tunnels,
+	   unsigned int n, const struct sa **sas)
+{
+	engine_start(e, workers);
+	peer_start(p, e);
+	for (unsigned int i = 0; i < n; i++)
+		sas[i] = peer_tunnel(p, &tunnels[i]);
+}
+
+void
+peer_end(struct peer *p)
+{
+	peer_stop(p);
+	engine_stop(p->e);
+}

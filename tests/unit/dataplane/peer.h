@@ -42,6 +42,14 @@ void peer_stop(struct peer *p);
  */
 const struct sa *peer_tunnel(struct peer *p, const struct tunnel *t);
 
+/*
+ * All at once for a test: the engine, with so many workers, the peer, and `n` tunnels, whose SAs to
+ * seal with go to `sas`; and the end of both.
+ */
+void peer_begin(struct peer *p, struct engine *e, unsigned int workers,
+		const struct tunnel *tunnels, unsigned int n, const struct sa **sas);
+void peer_end(struct peer *p);
+
 /* The engine's SA that receives, or sends, for that tunnel. */
 struct sa_control *peer_inbound(const struct peer *p, const struct tunnel *t);
 struct sa_control *peer_outbound(const struct peer *p, const struct tunnel *t);

@@ -506,18 +506,14 @@ in_transport_mode_ah_stands_behind_what_routers_read(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		sas[i] = peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	peer_stop(&peer);
-	engine_stop(&e);
+	peer_end(&peer);
 	return 0;
 }
 

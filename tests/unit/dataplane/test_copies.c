@@ -157,16 +157,14 @@ C17_C21_each_of_many_packets_is_delivered_once_by_two_workers(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, 2);
-	peer_start(&peer, &e);
+	peer_begin(&peer, &e, 2, NULL, 0, NULL);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	peer_stop(&peer);
-	engine_stop(&e);
+	peer_end(&peer);
 	return 0;
 }
 

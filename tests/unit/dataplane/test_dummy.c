@@ -143,8 +143,7 @@ a_dummy_whose_sa_is_gone_ends_here(void **state)
 	engine_settle(&e);
 	assert_true(e.dp->workers[0]->count.consumed > consumed);
 	engine_check(&e);
-	for (struct rte_mbuf *m; (m = engine_sent(&e, 1)) != NULL;)
-		rte_pktmbuf_free(m);
+	engine_drain(&e);
 }
 
 int
@@ -157,15 +156,12 @@ main(void)
 		cmocka_unit_test(without_a_rate_nothing_is_sent),
 		cmocka_unit_test(a_dummy_whose_sa_is_gone_ends_here),
 	};
+	const struct sa *sas[TUNNELS];
 	int failed;
 
 	engine_eal();
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	peer_stop(&peer);
-	engine_stop(&e);
+	peer_end(&peer);
 	return failed;
 }

@@ -142,19 +142,6 @@ forge_too_big(uint8_t *frame)
 }
 
 static void
-free_all_sent(void)
-{
-	struct rte_mbuf *m;
-
-	for (unsigned int port = 0; port < 2; port++)
-		while ((m = engine_sent(&e, port)) != NULL)
-			rte_pktmbuf_free(m);
-	for (unsigned int i = 0; i < ENGINE_IFACES; i++)
-		while ((m = engine_punted(&e, i)) != NULL)
-			rte_pktmbuf_free(m);
-}
-
-static void
 set_clock(uint64_t now)
 {
 	for (unsigned int i = 0; i < e.dp->workers_count; i++) {
@@ -176,7 +163,7 @@ exchange_greetings(void)
 		assert_int_equal(engine_fate(&e, 1, frame, len), DROP_COUNT);
 		assert_int_equal(sad_usage(e.dp->sad, peer_inbound(&peer, &tunnels[i])).packets, 1);
 	}
-	free_all_sent();
+	engine_drain(&e);
 	set_clock(2000);
 }
 
@@ -193,7 +180,7 @@ send_forged(unsigned long packets)
 		}
 		engine_settle(&e);
 		assert_null(engine_sent(&e, 0));
-		free_all_sent();
+		engine_drain(&e);
 	}
 }
 
@@ -226,19 +213,15 @@ C19_C33_C34_B16_B18_B30_B35_forged_packets_move_nothing(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, *state != NULL ? 2 : 1);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		sas[i] = peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, *state != NULL ? 2 : 1, tunnels, TUNNELS, sas);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	free_all_sent();
-	peer_stop(&peer);
-	engine_stop(&e);
+	engine_drain(&e);
+	peer_end(&peer);
 	return 0;
 }
 

@@ -474,22 +474,15 @@ B14_the_spi_of_an_outbound_sa_opens_nothing(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		sas[i] = peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	struct rte_mbuf *m;
-
-	while ((m = engine_sent(&e, 0)) != NULL)
-		rte_pktmbuf_free(m);
-	peer_stop(&peer);
-	engine_stop(&e);
+	engine_drain(&e);
+	peer_end(&peer);
 	return 0;
 }
 

@@ -561,26 +561,21 @@ C38_fragments_do_not_go_into_beet_mode(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		sas[i] = peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
 	return 0;
 }
 
 static int
 setup_nat(void **state)
 {
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
+	peer_begin(&peer, &e, 1, NULL, 0, NULL);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	peer_stop(&peer);
-	engine_stop(&e);
+	peer_end(&peer);
 	return 0;
 }
 

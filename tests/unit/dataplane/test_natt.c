@@ -274,8 +274,7 @@ C66_an_address_may_come_after_the_sa(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
+	peer_begin(&peer, &e, 1, NULL, 0, NULL);
 	memset(&heard, 0, sizeof(heard));
 	observer.next = NULL;
 	sad_observe(e.dp->sad, &observer);
@@ -286,8 +285,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	peer_stop(&peer);
-	engine_stop(&e);
+	peer_end(&peer);
 	return 0;
 }
 

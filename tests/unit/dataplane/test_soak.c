@@ -177,18 +177,14 @@ B42_every_packet_of_a_long_run_is_counted_as_its_sender_expects(void **state)
 static int
 setup(void **state)
 {
-	engine_start(&e, 2);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		sas[i] = peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, 2, tunnels, TUNNELS, sas);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	peer_stop(&peer);
-	engine_stop(&e);
+	peer_end(&peer);
 	return 0;
 }
 

@@ -579,32 +579,18 @@ B42_what_a_full_queue_does_not_take_is_dropped(void **state)
 	assert_int_equal(c.iface[WAN].tx_bytes, 0);
 }
 
-static void
-drain(void)
-{
-	struct rte_mbuf *m;
-
-	for (unsigned int port = 0; port < 2; port++)
-		while ((m = engine_sent(&e, port)) != NULL)
-			rte_pktmbuf_free(m);
-}
-
 static int
 setup(void **state)
 {
-	engine_start(&e, 1);
-	peer_start(&peer, &e);
-	for (unsigned int i = 0; i < TUNNELS; i++)
-		sas[i] = peer_tunnel(&peer, &tunnels[i]);
+	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	drain();
-	peer_stop(&peer);
-	engine_stop(&e);
+	engine_drain(&e);
+	peer_end(&peer);
 	return 0;
 }
 
