@@ -14,7 +14,9 @@ from pathlib import Path
 from esp import Tunnel
 from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway
 from linux_services import ECHO_PORT
+from netns import wait_for
 from uml import Guest
+from wire import Wire
 
 SERVICES = Path(__file__).resolve().parent / "linux_services.py"
 
@@ -143,3 +145,27 @@ class LinuxGateway(Gateway):
         stats = re.findall(r"stats:\s+(replay-window \d+ replay \d+ failed \d+)", output)
         counters += [pair for line in stats for pair in re.findall(r"([a-z-]+) (\d+)", line)]
         return {name: int(count) for name, count in counters if int(count)}
+
+    def passes_2_to_the_32(self):
+        """A tunnel with ESN whose numbers begin at 0xfffffff1."""
+        with self.nothing_lost():
+            self.ping(4, *range(20))
+            self.ping(6, *range(20))
+        state = self.guest.run("ip xfrm state")
+        assert "seq-hi 0x1, seq 0x18" in state and "oseq-hi 0x1, oseq 0x18" in state
+
+    def drops_what_comes_again(self):
+        """Each side, of the tunnel at hand, all that it gets a second time."""
+        wire = Wire(self.gw, "wan0", self.wan.mac)  # sees what the guest sends
+        self.wan.take()
+        self.ping(4, *range(20))
+        to_guest, from_guest = self.wan.take(), wire.take()
+        before = self.engine.drops()["replay"]
+        for packet in to_guest:
+            wire.send(packet)
+        for packet in from_guest:
+            self.wan.send(packet)
+        wait_for(lambda: self.engine.drops()["replay"] == before + 20, "the engine to drop them")
+        wait_for(lambda: "replay 20 failed 0" in self.guest.run("ip -s xfrm state"),
+                 "the kernel to drop them")
+        wire.close()

@@ -33,6 +33,13 @@ class Preload(engine.EngineTest):
     def go_on(self, client):
         client.stdin.write("\n")
 
+    def restart(self, client):
+        """The engine, once the program has seen that it is away."""
+        self.engine.kill()
+        self.go_on(client)
+        self.await_word(client, "down")
+        self.engine.start()
+
     def test_names(self):
         self.run_client("names")
 
@@ -52,10 +59,7 @@ class Preload(engine.EngineTest):
         client = self.start_client("engine_gone")
         self.await_word(client, "subscribed")
         self.engine.await_subscriber()
-        self.engine.kill()
-        self.go_on(client)
-        self.await_word(client, "down")
-        self.engine.start()
+        self.restart(client)
         self.go_on(client)
         self.await_word(client, "up")
         self.assertEqual(client.wait(), 0)
@@ -64,10 +68,7 @@ class Preload(engine.EngineTest):
         client = self.start_client("engine_back")
         self.await_word(client, "subscribed")
         self.engine.await_subscriber()
-        self.engine.kill()
-        self.go_on(client)
-        self.await_word(client, "down")
-        self.engine.start()
+        self.restart(client)
         self.engine.await_subscriber()
         self.ip("xfrm state flush")
         self.assertEqual(client.wait(), 0)
@@ -76,10 +77,7 @@ class Preload(engine.EngineTest):
         client = self.start_client("sleeper")
         self.await_word(client, "subscribed")
         self.engine.await_subscriber()
-        self.engine.kill()
-        self.go_on(client)
-        self.await_word(client, "down")
-        self.engine.start()
+        self.restart(client)
         self.engine.await_subscriber()
         time.sleep(0.3)  # with no sign of it the poll() would be asleep again
         self.ip("xfrm state flush")
@@ -90,10 +88,7 @@ class Preload(engine.EngineTest):
         self.await_word(client, "installed")
         before = self.policies()
         self.assertEqual(len(before), 5)
-        self.engine.kill()
-        self.go_on(client)
-        self.await_word(client, "down")
-        self.engine.start()
+        self.restart(client)
         self.go_on(client)
         self.await_word(client, "up")
         self.assertEqual(self.policies(), [p for p in before if "10.9.0.0/16" not in p or "if_id" not in p])
