@@ -38,6 +38,7 @@ static const char usage[] =
 	"  --backend ipsec-mb|openssl\n"
 	"  --burst N                packets that a port gives at once, at most 64\n"
 	"  --repeat N               laps of 256 packets, of which the fastest counts\n"
+	"  --latency N              measure as well how long N packets are in a worker\n"
 	"  --json FILE\n";
 
 static void __attribute__((noreturn)) refuse(const char *option, const char *value)
@@ -100,6 +101,7 @@ enum option_key {
 	BACKEND,
 	BURST,
 	REPEAT,
+	LATENCY,
 	JSON,
 	HELP,
 };
@@ -118,6 +120,7 @@ static const struct option keys[] = {
 	{"backend", required_argument, NULL, BACKEND},
 	{"burst", required_argument, NULL, BURST},
 	{"repeat", required_argument, NULL, REPEAT},
+	{"latency", required_argument, NULL, LATENCY},
 	{"json", required_argument, NULL, JSON},
 	{"help", no_argument, NULL, HELP},
 	{NULL, 0, NULL, 0},
@@ -165,6 +168,9 @@ set(struct options *o, int key, const char *name, const char *value)
 		break;
 	case REPEAT:
 		o->repeat = number(name, value, 1, 10000000);
+		break;
+	case LATENCY:
+		o->latency = number(name, value, 1, 1000000000);
 		break;
 	case JSON:
 		o->json = value;

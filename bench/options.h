@@ -23,6 +23,7 @@ struct options {
 	enum crypto_backend backend;
 	unsigned int burst;
 	unsigned int repeat;
+	unsigned int latency; /* packets of which it is measured, 0 not at all */
 	const char *json;
 };
 

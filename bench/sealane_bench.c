@@ -4,7 +4,8 @@
  * (wire.h), in one process, without root. A lap is 256 packets, far under a millisecond; of many
  * laps the fastest counts (with several workers the median, as the fastest would be one during
  * which the others rested). Beside it, from the same run: what the source and the sink cost alone,
- * which is taken off, what the crypto costs alone (limit.h), and what each stage costs (stages.h).
+ * which is taken off, what the crypto costs alone (limit.h), what each stage costs (stages.h), and
+ * how long packets are under way (latency.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <rte_launch.h>
 
 #include "frame.h"
+#include "latency.h"
 #include "limit.h"
 #include "stages.h"
 #include "verify.h"
@@ -38,6 +40,7 @@ struct result {
 	double mpps, gbps;
 	double stages[STAGES_MAX];
 	double bytes_per_sa;
+	struct latency latency;
 };
 
 struct bench {
@@ -45,6 +48,7 @@ struct bench {
 	struct gateway gateway;
 	struct lane lanes[WORKERS_MAX];
 	struct laps laps[WORKERS_MAX];
+	struct latency latency; /* of worker 0's packets */
 };
 
 static void
@@ -110,6 +114,15 @@ run_stages(void *arg)
 	return 0;
 }
 
+static int
+run_latency(void *arg)
+{
+	struct bench *b = arg;
+
+	b->latency = latency_measure(&b->lanes[0], b->options.latency);
+	return 0;
+}
+
 /* rte_eal_wait_lcore() would spin meanwhile, perhaps on a worker's core. */
 static void
 wait_for_lanes(const struct options *o)
@@ -136,6 +149,9 @@ run(struct bench *b)
 		rte_eal_remote_launch(run_lane, b, i + 1);
 	wait_for_lanes(o);
 	rte_eal_remote_launch(run_stages, b, 1);
+	wait_for_lanes(o);
+	if (o->latency > 0)
+		rte_eal_remote_launch(run_latency, b, 1);
 	wait_for_lanes(o);
 }
 
@@ -201,7 +217,7 @@ static struct result
 summarise(struct bench *b)
 {
 	const struct options *o = &b->options;
-	struct result r = {.known = known_limit(o)};
+	struct result r = {.known = known_limit(o), .latency = b->latency};
 
 	r.limit = measure_limit(o);
 	for (unsigned int i = 0; i < o->workers; i++)
@@ -213,6 +229,12 @@ summarise(struct bench *b)
 		bench_fail("%.1f ticks a packet are implausible: the crypto alone takes %.1f",
 			   r.path, r.limit);
 	return r;
+}
+
+static double
+microseconds(double ticks)
+{
+	return ticks / (double)rte_get_tsc_hz() * 1e6;
 }
 
 static void
@@ -240,6 +262,12 @@ print(const struct options *o, const struct result *r)
 	printf("  %.2f million packets and %.2f Gbit (of inner packets) a second; %.0f bytes an "
 	       "SA\n",
 	       r->mpps, r->gbps, r->bytes_per_sa);
+	if (o->latency > 0)
+		printf("  from port to port   %8.2f us for half of %u packets, %.2f for 99 %%, "
+		       "%.2f for "
+		       "99.9 %%\n",
+		       microseconds(r->latency.p50), o->latency, microseconds(r->latency.p99),
+		       microseconds(r->latency.p999));
 	for (unsigned int k = 0; k < stage_count; k++)
 		if (r->stages[k] >= 0.05)
 			printf("    %-18s %8.1f\n", stage_names[k], r->stages[k]);
@@ -268,6 +296,13 @@ write_json(const struct options *o, const struct result *r)
 	json_object_set_new(all, "gbps", json_real(r->gbps));
 	json_object_set_new(all, "bytes_per_sa", json_real(r->bytes_per_sa));
 	json_object_set_new(all, "stages", stages);
+	if (o->latency > 0)
+		json_object_set_new(
+			all, "latency_us",
+			json_pack("{s:f, s:f, s:f, s:f, s:i}", "p50", microseconds(r->latency.p50),
+				  "p99", microseconds(r->latency.p99), "p99.9",
+				  microseconds(r->latency.p999), "most",
+				  microseconds(r->latency.most), "packets", o->latency));
 	if (json_dump_file(all, o->json, JSON_INDENT(8)) != 0)
 		bench_fail("%s cannot be written", o->json);
 	json_decref(all);
