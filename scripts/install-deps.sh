@@ -4,7 +4,7 @@
 # Installs what Sealane needs on Debian 12, and only what is missing. Does nothing, quickly, where all
 # is there.
 #
-#   scripts/install-deps.sh [build | demo | test]     test, the largest set, is the default
+#   scripts/install-deps.sh [build | demo | test | bench]     test is the default
 set -euo pipefail
 
 # What compiles and runs the engine. libdpdk-dev brings every driver of DPDK along.
@@ -28,6 +28,8 @@ test=(
 	libnss3-tools libldns3 libunbound8 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7
 	libcap-ng0 libaudit1 libldap-2.5-0 libselinux1 libsystemd0
 )
+# The peers that Sealane is measured beside, and what draws.
+bench=("${demo[@]}" openvpn wireguard-go wireguard-tools dpdk-dev gnuplot-nox valgrind python3-yaml)
 # What excludes a package above, or is of another Debian, is unpacked into folders where tests/system
 # looks: FOLDER PACKAGE..., of this Debian, and RELEASE PACKAGE... with all that they depend on.
 unpacked=/var/lib/sealane-test
@@ -38,6 +40,7 @@ case "${1:-test}" in
 build) wanted=("${build[@]}") ;;
 demo) wanted=("${demo[@]}") ;;
 test) wanted=("${test[@]}") ;;
+bench) wanted=("${bench[@]}") ;;
 *)
 	sed -n '3,7s/^# \{0,1\}//p' "$0" >&2
 	exit 2
