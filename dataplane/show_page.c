@@ -198,6 +198,24 @@ status_rtnl(const struct rtnl *rtnl)
 	return o;
 }
 
+/* Where the bytes are. */
+static json_t *
+status_memory(const struct dataplane *dp)
+{
+	const struct sad_memory sad = sad_memory(dp->sad);
+	const struct spd_memory spd = spd_memory(dp->spd);
+	json_t *o = json_object();
+
+	put_number(o, "sa_places", sad.places);
+	put_number(o, "sa_control", sad.control);
+	put_number(o, "sa_counters", sad.counters);
+	put_number(o, "sa_tables", sad.tables);
+	put_number(o, "sa_tombstones", sad.tombstones);
+	put_number(o, "policies", spd.entries);
+	put_number(o, "policy_tables", spd.tables);
+	return o;
+}
+
 static json_t *
 status_databases(const struct show_source *s)
 {
@@ -213,6 +231,7 @@ status_databases(const struct show_source *s)
 	put_number(o, "orphans_removed", removed);
 	put_number(o, "max_sas", sad_max(dp->sad));
 	put_number(o, "sad_bytes", sad_bytes(dp->sad));
+	json_object_set_new(o, "memory", status_memory(dp));
 	put_number(o, "policies_in", policies[SPD_IN]);
 	put_number(o, "policies_out", policies[SPD_OUT]);
 	put_number(o, "policies_fwd", policies[SPD_FWD]);

@@ -1,77 +1,121 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An intrusive hash of the control thread's own: insert and remove in O(1) however many entries
- * share a key, and the newest entry of a key comes first. (Workers read a chash instead.)
+ * A hash of the control thread's own: insert and remove in O(1) however many entries share a key,
+ * and the newest entry of a key comes first. An entry is a number, that of its link, and links are
+ * the index's: 12 bytes each, so that several for an SA cost little. (Workers read a chash
+ * instead.)
  */
 #pragma once
 
-#include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 
+#include "memory.h"
+
+#define INDEX_NONE UINT32_MAX
+
+/* Numbers of links are counted from 1 here: zeroed memory is an empty index. */
 struct link {
-	struct link *next, **prev; /* prev is NULL while in no index */
-	uint64_t hash;
-	void *owner; /* the entry that the link is part of */
+	uint32_t next; /* 0 at the end of a chain */
+	uint32_t prev; /* 0: in no chain; LINK_FIRST: none before it */
+	uint32_t hash;
 };
+
+#define LINK_FIRST UINT32_MAX
 
 struct index {
-	struct link **heads;
-	uint64_t mask;
+	uint32_t *heads;
+	struct link *links;
+	uint32_t mask;
+	struct memory heads_memory, links_memory;
 };
-
-/* Room for about `entries`. 0 or -ENOMEM. */
-static inline int
-index_init(struct index *index, uint64_t entries)
-{
-	uint64_t heads = 1;
-
-	while (heads < entries)
-		heads *= 2;
-	index->heads = calloc(heads, sizeof(struct link *));
-	index->mask = heads - 1;
-	return index->heads ? 0 : -ENOMEM;
-}
 
 static inline void
 index_free(struct index *index)
 {
-	free(index->heads);
-	index->heads = NULL;
+	memory_unmap(&index->heads_memory);
+	memory_unmap(&index->links_memory);
+	index->links = NULL;
+}
+
+/* Chains for about `heads` entries, and numbers below `links`. 0 or -ENOMEM. */
+static inline int
+index_init(struct index *index, uint64_t heads, uint64_t links)
+{
+	uint64_t size = 1;
+	int err;
+
+	while (size < heads)
+		size *= 2;
+	err = memory_map(&index->heads_memory, size * sizeof(*index->heads));
+	if (err == 0)
+		err = memory_map(&index->links_memory, links * sizeof(*index->links));
+	if (err != 0)
+		index_free(index);
+	index->heads = index->heads_memory.base;
+	index->links = index->links_memory.base;
+	index->mask = (uint32_t)(size - 1);
+	return err;
+}
+
+static inline bool
+index_has(const struct index *index, uint32_t number)
+{
+	return index->links[number].prev != 0;
 }
 
 static inline void
-index_insert(struct index *index, uint64_t hash, struct link *link, void *owner)
+index_insert(struct index *index, uint64_t hash, uint32_t number)
 {
-	struct link **head = &index->heads[hash & index->mask];
+	uint32_t *head = &index->heads[hash & index->mask];
 
-	*link = (struct link){.next = *head, .prev = head, .hash = hash, .owner = owner};
-	if (*head)
-		(*head)->prev = &link->next;
-	*head = link;
+	index->links[number] =
+		(struct link){.next = *head, .prev = LINK_FIRST, .hash = (uint32_t)hash};
+	if (*head != 0)
+		index->links[*head - 1].prev = number + 1;
+	*head = number + 1;
 }
 
-/* Does nothing for a link that is in no index. */
+/* Does nothing for what is in no chain. */
 static inline void
-index_remove(struct link *link)
+index_remove(struct index *index, uint32_t number)
 {
-	if (!link->prev)
+	struct link *link = &index->links[number];
+
+	if (link->prev == 0)
 		return;
-	*link->prev = link->next;
-	if (link->next)
-		link->next->prev = link->prev;
-	link->prev = NULL;
+	if (link->prev == LINK_FIRST)
+		index->heads[link->hash & index->mask] = link->next;
+	else
+		index->links[link->prev - 1].next = link->next;
+	if (link->next != 0)
+		index->links[link->next - 1].prev = link->prev;
+	link->prev = 0;
 }
 
-/* `link`, or the first one behind it, of that hash; NULL at the end. The caller compares keys. */
-static inline struct link *
-index_match(struct link *link, uint64_t hash)
+/* The entry of that hash which the chain has from `at` on. */
+static inline uint32_t
+index_match(const struct index *index, uint32_t at, uint32_t hash)
 {
-	while (link && link->hash != hash)
-		link = link->next;
-	return link;
+	while (at != 0 && index->links[at - 1].hash != hash)
+		at = index->links[at - 1].next;
+	return at - 1; /* 0 becomes INDEX_NONE */
 }
 
-#define INDEX_FOREACH(link, index, key)                                                            \
-	for ((link) = index_match((index)->heads[(key) & (index)->mask], (key)); (link);           \
-	     (link) = index_match((link)->next, (key)))
+/* The newest entry of that hash, and the one behind an entry; INDEX_NONE at the end. The caller
+ * compares keys. */
+static inline uint32_t
+index_first(const struct index *index, uint64_t hash)
+{
+	return index_match(index, index->heads[hash & index->mask], (uint32_t)hash);
+}
+
+static inline uint32_t
+index_next(const struct index *index, uint32_t number)
+{
+	return index_match(index, index->links[number].next, index->links[number].hash);
+}
+
+#define INDEX_FOREACH(number, index, key)                                                          \
+	for ((number) = index_first((index), (key)); (number) != INDEX_NONE;                       \
+	     (number) = index_next((index), (number)))

@@ -85,7 +85,8 @@ allocate(struct sad *sad)
 	sad->arena = sad->arena_memory.base;
 	sad->slots = sad->slots_memory.base;
 	if (map_counters(sad) != 0 || chash_init(&sad->by_spi, sad->places) != 0 ||
-	    index_init(&sad->index, (uint64_t)sad->places * 4) != 0)
+	    index_init(&sad->index, (uint64_t)sad->places * 2,
+		       (uint64_t)sad->places * INDEX_KINDS) != 0)
 		return -ENOMEM;
 	return tombstones_init(&sad->tombstones, sad->config.max_sas * 2);
 }
@@ -231,17 +232,14 @@ slot_give(struct sad *sad, struct slot *slot)
 static void
 slot_free_later(void *ctx, struct reclaim_item *item)
 {
-	struct slot *slot = container_of(item, struct slot, retired);
-
-	memset(slot->links, 0, sizeof(slot->links)); /* in whose place the item was */
-	slot_free(ctx, slot);
+	slot_free(ctx, container_of(item, struct slot, retired));
 }
 
 static void
-unlink_all(struct slot *slot)
+unlink_all(struct sad *sad, struct slot *slot)
 {
-	for (unsigned int i = 0; i < INDEX_KINDS; i++)
-		index_remove(&slot->links[i]);
+	for (enum sad_index kind = 0; kind < INDEX_KINDS; kind++)
+		index_remove(&sad->index, link_of(slot, kind));
 	wheel_stop(&slot->timer);
 }
 
@@ -251,13 +249,13 @@ slot_retire(struct sad *sad, struct slot *slot)
 	struct sa *sa = slot->control.sa;
 
 	if (!sa) { /* larval: no worker has ever seen it */
-		unlink_all(slot);
+		unlink_all(sad, slot);
 		slot_give(sad, slot);
 		return;
 	}
 	/* 1. No lookup finds it any more; policies let go of it in `changed`. */
 	spi_unpublish(sad, sa);
-	unlink_all(slot);
+	unlink_all(sad, slot);
 	slot->used = false;
 	sad->count--;
 	tell_changed(sad, slot, false);
@@ -295,11 +293,11 @@ static struct slot *
 find(struct sad *sad, const struct sa_id *id)
 {
 	struct slot *unmarked = NULL;
-	struct link *l;
+	uint32_t link;
 
-	INDEX_FOREACH(l, &sad->index, id_hash(sad, id))
+	INDEX_FOREACH(link, &sad->index, id_hash(sad, id))
 	{
-		struct slot *slot = l->owner;
+		struct slot *slot = linked_slot(sad, link);
 		const struct sa_id *own = &slot->control.params.id;
 
 		if (!id_equal(own, id))
@@ -344,7 +342,7 @@ index_templates(struct sad *sad, struct slot *slot)
 	for (enum sad_index kind = inbound ? INDEX_REQID : INDEX_PEER_REQID; kind <= INDEX_REQID;
 	     kind++)
 		index_insert(&sad->index, outbound_hash(sad, kind, &p->id.dst, p->reqid, p->if_id),
-			     &slot->links[kind], slot);
+			     link_of(slot, kind));
 }
 
 /* What a template asks for; any addresses, and reqid 0, are not compared. */
@@ -395,16 +393,16 @@ sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr
 	enum sad_index kind = ip_addr_is_any(dst) ? INDEX_REQID
 			      : reqid != 0        ? INDEX_PEER_REQID
 						  : INDEX_PEER;
-	struct link *l;
+	uint32_t link;
 
 	if (spi != 0)
 		return find_by_spi(sad, spi, &wanted);
 	if (kind == INDEX_REQID && reqid == 0)
 		return NULL;
 	/* The newest comes first. */
-	INDEX_FOREACH(l, &sad->index, outbound_hash(sad, kind, dst, reqid, if_id))
+	INDEX_FOREACH(link, &sad->index, outbound_hash(sad, kind, dst, reqid, if_id))
 	{
-		const struct slot *slot = l->owner;
+		const struct slot *slot = linked_slot(sad, link);
 
 		if (fits(&slot->control, &wanted))
 			return slot->control.sa;
@@ -426,11 +424,11 @@ sad_give_mark(struct sa_control *c, uint32_t mark)
 void
 sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t mark)
 {
-	struct link *l;
+	uint32_t link;
 
-	INDEX_FOREACH(l, &sad->index, outbound_hash(sad, INDEX_REQID, NULL, reqid, if_id))
+	INDEX_FOREACH(link, &sad->index, outbound_hash(sad, INDEX_REQID, NULL, reqid, if_id))
 	{
-		struct slot *slot = l->owner;
+		struct slot *slot = linked_slot(sad, link);
 		const struct sa_params *p = &slot->control.params;
 
 		if (p->reqid == reqid && p->if_id == if_id)
@@ -452,9 +450,9 @@ install(struct sad *sad, struct slot *slot, const struct sa_params *p,
 	slot->control.state = SA_VALID;
 	slot->control.added_ms = wall_milliseconds();
 	usage_start(sad, &slot->control, &p->counted);
-	index_remove(&slot->links[INDEX_LARVAL]);
-	if (!slot->links[INDEX_ID].prev)
-		index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
+	index_remove(&sad->index, link_of(slot, INDEX_LARVAL));
+	if (!index_has(&sad->index, link_of(slot, INDEX_ID)))
+		index_insert(&sad->index, id_hash(sad, &p->id), link_of(slot, INDEX_ID));
 	key_live(sad, slot, &state->print);
 	index_templates(sad, slot);
 	usage_watch(sad, slot);
@@ -655,14 +653,28 @@ sad_sequences(const struct sad *sad, const struct sa_control *c, uint64_t *out_s
 	replay_export(c->sa->replay, in_seq, bitmap, words);
 }
 
+/* Of tables, what is mapped: addresses are spread over the whole of them. */
+struct sad_memory
+sad_memory(const struct sad *sad)
+{
+	uint64_t used = sad->high_water, heads = sad->index.mask + UINT64_C(1);
+	const struct tombstones *t = &sad->tombstones;
+
+	return (struct sad_memory){
+		.places = used * sad->stride + sad->own_bytes,
+		.control = used * sizeof(struct slot),
+		.counters = used * sad->config.workers * sizeof(struct sa_counters),
+		.tables = heads * sizeof(uint32_t) + used * INDEX_KINDS * sizeof(struct link) +
+			  (sad->by_spi.mask + UINT64_C(1)) * sizeof(void *),
+		.tombstones = t->used * (sizeof(struct tombstone) + sizeof(struct link)) +
+			      (t->index.mask + UINT64_C(1)) * sizeof(uint32_t) + t->window_bytes,
+	};
+}
+
 uint64_t
 sad_bytes(const struct sad *sad)
 {
-	uint64_t place = sad->stride + sizeof(struct slot) +
-			 (uint64_t)sad->config.workers * sizeof(struct sa_counters);
+	struct sad_memory m = sad_memory(sad);
 
-	return sad->high_water * place + sad->own_bytes + sad->tombstones.window_bytes +
-	       sad->tombstones.size * sizeof(struct tombstone) +
-	       (sad->index.mask + 1 + sad->tombstones.index.mask + 1 + sad->by_spi.mask + 1) *
-		       sizeof(void *);
+	return m.places + m.control + m.counters + m.tables + m.tombstones;
 }

@@ -242,8 +242,16 @@ void sad_sequences(const struct sad *sad, const struct sa_control *c, uint64_t *
 #define SAD_TICK_MS 100
 void sad_tick(struct sad *sad, uint64_t now);
 
-/* Bytes held: arena, windows, control parts, counters. */
-uint64_t sad_bytes(const struct sad *sad);
+/* Bytes held, by what for. */
+struct sad_memory {
+	uint64_t places;     /* what packets read and write: SAs, windows, expanded keys */
+	uint64_t control;    /* the control thread's parts */
+	uint64_t counters;   /* of all workers */
+	uint64_t tables;     /* by SPI, identity, key and peer */
+	uint64_t tombstones; /* of SAs that are gone */
+};
+struct sad_memory sad_memory(const struct sad *sad);
+uint64_t sad_bytes(const struct sad *sad); /* all of them */
 
 /* ---- workers ---- */
 

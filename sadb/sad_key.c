@@ -88,11 +88,11 @@ static int
 check_users(const struct sad *sad, const struct sa_params *p, const struct key_print *print,
 	    struct reason *why)
 {
-	const struct link *l;
+	uint32_t link;
 
-	INDEX_FOREACH(l, &sad->index, print->word[0])
+	INDEX_FOREACH(link, &sad->index, print->word[0])
 	{
-		const struct slot *other = l->owner;
+		const struct slot *other = linked_slot(sad, link);
 		const char *text;
 
 		if (other->control.state == SA_LARVAL ||
@@ -159,7 +159,7 @@ void
 key_live(struct sad *sad, struct slot *slot, const struct key_print *print)
 {
 	slot->print = *print;
-	index_insert(&sad->index, print->word[0], &slot->links[INDEX_KEY], slot);
+	index_insert(&sad->index, print->word[0], link_of(slot, INDEX_KEY));
 }
 
 void
@@ -173,7 +173,6 @@ key_retire(struct sad *sad, struct slot *slot)
 		.window = malloc(replay_size(sa->replay->window)),
 	};
 
-	index_remove(&slot->links[INDEX_KEY]);
 	/* Relaxed: every reservation is before the exchange in the counter's order, or fails. */
 	past.out_seq = atomic_exchange_explicit(&sa->seq, SA_SEQ_CLOSED, memory_order_relaxed);
 	past.iv_last = (sa->iv_base + past.out_seq) & IV_COUNT_MAX;

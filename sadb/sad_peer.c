@@ -50,13 +50,13 @@ sad_follow(struct sad *sad, const struct sa_control *c, const union ip_addr *add
 	const struct sa_params *in = &c->params;
 	uint64_t hash = outbound_hash(sad, INDEX_PEER_REQID, &in->src, in->reqid, in->if_id);
 	unsigned int moved = 0;
-	struct link *l;
+	uint32_t link;
 
 	if (in->mode == SA_MODE_TRANSPORT && !ip_addr_equal(addr, &in->src))
 		return 0;
-	INDEX_FOREACH(l, &sad->index, hash)
+	INDEX_FOREACH(link, &sad->index, hash)
 	{
-		struct sa_control *out = &((struct slot *)l->owner)->control;
+		struct sa_control *out = &linked_slot(sad, link)->control;
 
 		if (out->state == SA_VALID && answers(&out->params, in) &&
 		    sa_outer_replace(sad, out->sa, addr, out->params.encap_sport, port) == 0)

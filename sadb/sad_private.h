@@ -29,10 +29,7 @@ enum sad_index {
 /* One place in the arena, used or not: the control thread's side of it. */
 struct slot {
 	struct sa_control control; /* first: outside, a slot is known by it */
-	union {
-		struct link links[INDEX_KINDS];
-		struct reclaim_item retired; /* once it stands in no index */
-	};
+	struct reclaim_item retired;
 	STAILQ_ENTRY(slot) free;
 	bool used;
 	uint32_t generation;      /* how often the place was given out */
@@ -92,6 +89,19 @@ static inline struct slot *
 slot_of(struct sa_control *c)
 {
 	return (struct slot *)c;
+}
+
+/* Of the slot in an index, and the slot of one. */
+static inline uint32_t
+link_of(const struct slot *slot, enum sad_index kind)
+{
+	return slot->control.index * INDEX_KINDS + kind;
+}
+
+static inline struct slot *
+linked_slot(const struct sad *sad, uint32_t link)
+{
+	return &sad->slots[link / INDEX_KINDS];
 }
 
 static inline struct sa *

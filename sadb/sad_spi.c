@@ -147,10 +147,8 @@ spi_unpublish(struct sad *sad, struct sa *sa)
 static bool
 taken(struct sad *sad, const struct sa_id *id)
 {
-	uint64_t hash = id_hash(sad, id);
-
 	return spi_next(sad, id->spi, NULL) ||
-	       index_match(sad->index.heads[hash & sad->index.mask], hash);
+	       index_first(&sad->index, id_hash(sad, id)) != INDEX_NONE;
 }
 
 /* An SPI that names the slot's place. False where the range has no free one. */
@@ -201,13 +199,13 @@ larval_hash(const struct sad *sad, const struct sa_params *p)
 static struct slot *
 find_larval(struct sad *sad, const struct sa_params *p)
 {
-	struct link *l;
+	uint32_t link;
 
 	if (p->seq == 0)
 		return NULL;
-	INDEX_FOREACH(l, &sad->index, larval_hash(sad, p))
+	INDEX_FOREACH(link, &sad->index, larval_hash(sad, p))
 	{
-		struct slot *slot = l->owner;
+		struct slot *slot = linked_slot(sad, link);
 		const struct sa_params *q = &slot->control.params;
 
 		if (slot->control.state == SA_LARVAL && q->seq == p->seq && q->reqid == p->reqid &&
@@ -246,8 +244,8 @@ sad_alloc_spi(struct sad *sad, const struct sa_params *params, uint32_t min, uin
 	slot->control.state = SA_LARVAL;
 	wheel_start(&sad->wheel, &slot->timer,
 		    ticks_until(wall_milliseconds() + UINT64_C(1000) * larval_seconds));
-	index_insert(&sad->index, id_hash(sad, &p->id), &slot->links[INDEX_ID], slot);
-	index_insert(&sad->index, larval_hash(sad, p), &slot->links[INDEX_LARVAL], slot);
+	index_insert(&sad->index, id_hash(sad, &p->id), link_of(slot, INDEX_ID));
+	index_insert(&sad->index, larval_hash(sad, p), link_of(slot, INDEX_LARVAL));
 	*spi = p->id.spi;
 	return 0;
 }

@@ -46,12 +46,13 @@ slab_take(struct slab *s)
 	if (object) {
 		ASAN_UNPOISON_MEMORY_REGION(object, s->size);
 		memcpy(&s->free, object, sizeof(s->free));
-		return object;
+	} else {
+		if (s->next == s->end && slab_grow(s) != 0)
+			return NULL;
+		object = s->next;
+		s->next += s->size;
 	}
-	if (s->next == s->end && slab_grow(s) != 0)
-		return NULL;
-	object = s->next;
-	s->next += s->size;
+	s->taken++;
 	return object;
 }
 
@@ -60,6 +61,7 @@ slab_give(struct slab *s, void *object)
 {
 	memcpy(object, &s->free, sizeof(s->free));
 	s->free = object;
+	s->taken--;
 	ASAN_POISON_MEMORY_REGION(object, s->size);
 }
 

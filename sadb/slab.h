@@ -12,6 +12,7 @@ struct slab {
 	struct slab_chunk *chunks;
 	char *next, *end; /* what of the newest chunk was never taken */
 	void *free;       /* given back; each begins with the address of the next */
+	size_t taken;     /* objects that are out */
 };
 
 /* An object at a cache line's start, its contents undefined, or NULL without memory. */

@@ -489,3 +489,16 @@ spd_tuples(const struct spd *spd)
 {
 	return spd->tuples;
 }
+
+/* Of tables, what is mapped: addresses are spread over the whole of them. */
+struct spd_memory
+spd_memory(const struct spd *spd)
+{
+	uint64_t heads = spd->policies.mask + UINT64_C(1);
+
+	return (struct spd_memory){
+		.entries = spd->entries.taken * sizeof(struct entry),
+		.tables = heads * sizeof(void *) + spd->slots.size * sizeof(void *) +
+			  (spd->by_sa_mask + UINT64_C(1)) * sizeof(*spd->by_sa),
+	};
+}

@@ -109,6 +109,13 @@ struct policy *spd_next(struct spd *spd, uint32_t *cursor);
 void spd_count(const struct spd *spd, uint32_t count[SPD_DIRS]);
 uint32_t spd_tuples(const struct spd *spd); /* combinations of prefix lengths in use */
 
+/* Bytes held, by what for. */
+struct spd_memory {
+	uint64_t entries; /* policies, those that wait for a grace period included */
+	uint64_t tables;  /* by tuple and addresses, number, and SA */
+};
+struct spd_memory spd_memory(const struct spd *spd);
+
 /* ---- workers ---- */
 
 /*

@@ -2,52 +2,48 @@
 /* Tombstones in order of age and by key print (tombstone.h). */
 #include "tombstone.h"
 
+#include <errno.h>
+
+#include <stdlib.h>
 #include <string.h>
 
 int
 tombstones_init(struct tombstones *t, uint32_t size)
 {
 	t->size = size;
+	t->used = t->windows = 0;
 	t->window_bytes = 0;
 	TAILQ_INIT(&t->oldest);
-	t->all = calloc(size, sizeof(*t->all));
-	if (!t->all)
+	TAILQ_INIT(&t->oldest_window);
+	if (memory_map(&t->memory, size * sizeof(*t->all)) != 0)
 		return -ENOMEM;
-	if (index_init(&t->index, size) != 0) {
-		free(t->all);
-		t->all = NULL;
+	if (index_init(&t->index, size, size) != 0) {
+		memory_unmap(&t->memory);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < size; i++)
-		TAILQ_INSERT_TAIL(&t->oldest, &t->all[i], age);
+	t->all = t->memory.base;
 	return 0;
 }
 
 void
 tombstones_free(struct tombstones *t)
 {
-	if (!t->all)
-		return;
-	for (uint32_t i = 0; i < t->size; i++)
+	for (uint32_t i = 0; i < t->used; i++)
 		free(t->all[i].window);
-	free(t->all);
+	memory_unmap(&t->memory);
 	index_free(&t->index);
-	t->all = NULL;
 }
 
 struct tombstone *
 tombstone_next(struct tombstones *t, const struct key_print *print, struct tombstone *after)
 {
 	/* The print is a keyed hash: half of it is as good a hash as any. */
-	uint64_t hash = print->word[0];
-	struct link *l = after ? after->link.next : t->index.heads[hash & t->index.mask];
+	uint32_t n = after ? index_next(&t->index, (uint32_t)(after - t->all))
+			   : index_first(&t->index, print->word[0]);
 
-	for (l = index_match(l, hash); l; l = index_match(l->next, hash)) {
-		struct tombstone *found = l->owner;
-
-		if (memcmp(&found->print, print, sizeof(*print)) == 0)
-			return found;
-	}
+	for (; n != INDEX_NONE; n = index_next(&t->index, n))
+		if (memcmp(&t->all[n].print, print, sizeof(*print)) == 0)
+			return &t->all[n];
 	return NULL;
 }
 
@@ -70,21 +66,53 @@ predecessor(struct tombstones *t, const struct tombstone *new)
 	return NULL;
 }
 
-void
-tombstone_put(struct tombstones *t, struct tombstone *new)
+static void
+lose_window(struct tombstones *t, struct tombstone *place)
+{
+	if (!place->window)
+		return;
+	t->windows--;
+	t->window_bytes -= replay_size(place->window->window);
+	TAILQ_REMOVE(&t->oldest_window, place, window_age);
+	free(place->window);
+	place->window = NULL;
+}
+
+static void
+keep_window(struct tombstones *t, struct tombstone *place)
+{
+	if (!place->window)
+		return;
+	t->windows++;
+	t->window_bytes += replay_size(place->window->window);
+	TAILQ_INSERT_TAIL(&t->oldest_window, place, window_age);
+	if (t->windows > TOMBSTONE_WINDOWS)
+		lose_window(t, TAILQ_FIRST(&t->oldest_window));
+}
+
+/* Where a new one is to stand: nowhere yet, if there is room, or in another's place. */
+static struct tombstone *
+place_for(struct tombstones *t, const struct tombstone *new)
 {
 	struct tombstone *place = predecessor(t, new);
 
+	if (!place && t->used < t->size)
+		return &t->all[t->used++];
 	if (!place)
 		place = TAILQ_FIRST(&t->oldest);
-	if (place->window)
-		t->window_bytes -= replay_size(place->window->window);
-	free(place->window);
+	lose_window(t, place);
 	TAILQ_REMOVE(&t->oldest, place, age);
-	index_remove(&place->link);
+	index_remove(&t->index, (uint32_t)(place - t->all));
+	return place;
+}
+
+void
+tombstone_put(struct tombstones *t, struct tombstone *new)
+{
+	struct tombstone *place = place_for(t, new);
+
 	*place = *new;
-	index_insert(&t->index, new->print.word[0], &place->link, place);
+	index_insert(&t->index, new->print.word[0], (uint32_t)(place - t->all));
 	TAILQ_INSERT_TAIL(&t->oldest, place, age);
-	if (new->window)
-		t->window_bytes += replay_size(new->window->window);
+	keep_window(t, place);
 }

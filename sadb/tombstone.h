@@ -4,7 +4,8 @@
  * IKE daemon, a static configuration loaded again) goes on where it ended: above its last sequence
  * number, above its last IV, and with the packets that it has already accepted. Keys themselves are
  * not kept, only a keyed hash of each; the number of tombstones is bounded, the oldest is
- * forgotten. Control thread only.
+ * forgotten. Of windows, which are larger, only the newest are kept: without its window, all up to
+ * the highest number that an SA received counts as received. Control thread only.
  */
 #pragma once
 
@@ -22,8 +23,7 @@ struct key_print {
 };
 
 struct tombstone {
-	struct link link; /* by print */
-	TAILQ_ENTRY(tombstone) age;
+	TAILQ_ENTRY(tombstone) age, window_age;
 	struct key_print print;
 	rte_be32_t spi;
 	uint8_t half;          /* of the IV space, see sad_key.c */
@@ -33,12 +33,17 @@ struct tombstone {
 	struct replay *window; /* the closed window; NULL: all up to in_top counts as received */
 };
 
+#define TOMBSTONE_WINDOWS 65536 /* about 20 MB of them */
+
 struct tombstones {
-	struct tombstone *all; /* of `size` */
-	uint32_t size;
-	TAILQ_HEAD(, tombstone) oldest; /* all of them, used and not, in order of age */
-	struct index index;
+	struct tombstone *all; /* of `size`, of which `used` were ever touched */
+	uint32_t size, used;
+	TAILQ_HEAD(, tombstone) oldest;        /* in order of age */
+	TAILQ_HEAD(, tombstone) oldest_window; /* those that have one, likewise */
+	uint32_t windows;
 	uint64_t window_bytes;
+	struct index index; /* by print */
+	struct memory memory;
 };
 
 int tombstones_init(struct tombstones *t, uint32_t size); /* 0 or -ENOMEM */

@@ -64,6 +64,10 @@ def test_ten_thousand_sas_and_policies(gateway):
     engine.batch(policies)
     databases = engine.ctl("status", "show")["status"]["databases"]
     assert (databases["sas"], databases["policies_out"]) == (MANY, MANY)
+    parts = databases["memory"]
+    assert databases["sad_bytes"] == sum(parts[p] for p in parts if p.startswith("sa_"))
+    assert all(parts[part] >= MANY * least for part, least in
+               {"sa_places": 1024, "sa_counters": 64, "policies": 128}.items())
     assert engine.ip("xfrm state list").count("proto esp spi") == MANY
     assert engine.ip("xfrm policy list").count("dir out") == MANY
     assert len(engine.ctl("sa", "show")["sa"]) == MANY
