@@ -20,6 +20,7 @@ extern int ctl_logtype;
 #define CTL_EVENTS_MAX   (256 * 1024)  /* bytes queued: further events are lost, and it is told */
 #define CTL_QUEUE_MAX    (1024 * 1024) /* bytes queued: the client is disconnected */
 #define CTL_DUMP_BURST   64            /* datagrams of a dump between two looks at other clients */
+#define CTL_SAS_BURST    512           /* SAs that are looked at in one tick */
 
 struct chunk; /* a datagram that waits */
 
@@ -37,11 +38,12 @@ struct client {
 	bool dead;        /* to be freed at the end of ctl_poll() */
 	bool overrun;     /* events were lost; NLMSG_OVERRUN is to be sent */
 	bool ext_ack;     /* wants texts with refusals */
-	bool daemon;      /* of a process that is an IKE daemon: SAs may be its */
+	uint32_t daemon;  /* number of the IKE daemon that the process is, 0 none: SAs may be its */
 	uint32_t port;    /* nlmsg_pid of what it is sent */
 	uint32_t groups;  /* bit n - 1: XFRMNLGRP_ number n */
 	uint32_t watched; /* what epoll watches */
-	pid_t pid;        /* for the log */
+	pid_t pid;        /* for people; 0 in a PID namespace that is not below the engine's */
+	uint64_t process; /* random number: connections with the same one are one process's */
 	struct dump dump;
 	struct {                 /* the last request that changed something: it may come again */
 		uint64_t print;  /* 0 none */
@@ -65,7 +67,9 @@ struct ctl {
 	uint64_t now;         /* monotonic milliseconds, as do the next two count */
 	uint64_t numbers_due; /* of the next look at SAs for NEWAE */
 	uint64_t orphans_due; /* of the end of all orphans, 0: not yet */
+	uint32_t numbers_cursor, orphans_cursor; /* where looking at the SAs goes on */
 	uint32_t orphan_grace;
+	uint32_t daemons; /* the last number that an IKE daemon was given */
 	bool bypass;
 	bool orphans; /* there may be some */
 	uint64_t orphans_removed;
@@ -122,6 +126,13 @@ void owner_claim(struct ctl *ctl, struct client *client, struct sa_control *c);
 void owner_leaves(struct ctl *ctl, struct client *client);
 void owner_tick(struct ctl *ctl);
 
+/* ---- numbers.c ---- */
+
+/* Tells the numbers of SAs that have moved enough since they were last told. */
+void numbers_tick(struct ctl *ctl);
+/* A request has set them. */
+void numbers_set(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control *c);
+
 /* ---- lost.c ---- */
 
 /* HAD_TYPE: tells the client that an SA is to be replaced, if it is not here. */
@@ -141,7 +152,10 @@ void event_policy(struct ctl *ctl, const struct xfrm_head *cause, const struct p
 void event_policy_deleted(struct ctl *ctl, const struct xfrm_head *cause,
 			  const struct policy *policy, bool by_index);
 void event_policies_flushed(struct ctl *ctl, const struct xfrm_head *cause);
-void event_ae(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control *c);
+/* `why` is XFRM_AE_CU, XFRM_AE_CR or XFRM_AE_CE. */
+void event_ae(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control *c,
+	      uint32_t why);
+bool event_wanted(const struct ctl *ctl, uint32_t group); /* has it a subscriber? */
 void event_migrate(struct ctl *ctl, const struct xfrm_head *cause,
 		   const struct xfrm_migration *migration);
 void event_policy_expire(void *ctx, const struct policy *policy, bool hard);

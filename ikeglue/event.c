@@ -35,8 +35,8 @@ policy_snapshot(const struct policy *policy)
 	};
 }
 
-static bool
-subscribed(const struct ctl *ctl, uint32_t group)
+bool
+event_wanted(const struct ctl *ctl, uint32_t group)
 {
 	for (const struct client *client = ctl->clients; client; client = client->next)
 		if (client->groups >> (group - 1) & 1)
@@ -66,7 +66,7 @@ event_sa(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control
 	struct xfrm_buf buf = {.len = 0};
 	struct xfrm_sa sa;
 
-	if (!subscribed(ctl, XFRMNLGRP_SA))
+	if (!event_wanted(ctl, XFRMNLGRP_SA))
 		return;
 	sa = sa_snapshot(ctl, c);
 	sa.hide_keys = true;
@@ -81,7 +81,7 @@ event_sa_deleted(struct ctl *ctl, const struct xfrm_head *cause, const struct sa
 	struct xfrm_buf buf = {.len = 0};
 	struct xfrm_sa sa;
 
-	if (!subscribed(ctl, XFRMNLGRP_SA))
+	if (!event_wanted(ctl, XFRMNLGRP_SA))
 		return;
 	sa = sa_snapshot(ctl, c);
 	sa.hide_keys = true;
@@ -140,7 +140,7 @@ event_expire(void *ctx, struct sa_control *c, bool hard)
 	struct ctl *ctl = ctx;
 	struct xfrm_sa sa;
 
-	if (!subscribed(ctl, XFRMNLGRP_EXPIRE))
+	if (!event_wanted(ctl, XFRMNLGRP_EXPIRE))
 		return;
 	sa = sa_snapshot(ctl, c);
 	if (xfrm_encode_expire(&buf, &head, &sa, hard))
@@ -169,45 +169,18 @@ event_migrate(struct ctl *ctl, const struct xfrm_head *cause,
 		publish(ctl, XFRMNLGRP_MIGRATE, &buf);
 }
 
-static void
-tell_numbers(struct ctl *ctl, const struct xfrm_head *head, const struct sa_control *c,
-	     uint32_t flags)
-{
-	const struct xfrm_sa sa = sa_snapshot(ctl, c);
-	struct xfrm_buf buf = {.len = 0};
-
-	if (xfrm_encode_ae(&buf, head, &sa, flags))
-		publish(ctl, XFRMNLGRP_AEVENTS, &buf);
-}
-
-/* They were changed by a request. */
 void
-event_ae(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control *c)
+event_ae(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control *c, uint32_t why)
 {
 	const struct xfrm_head head = event_head(cause);
+	struct xfrm_buf buf = {.len = 0};
+	struct xfrm_sa sa;
 
-	if (subscribed(ctl, XFRMNLGRP_AEVENTS))
-		tell_numbers(ctl, &head, c, XFRM_AE_CU);
-}
-
-#define NUMBERS_MS 1000 /* the kernel's default */
-
-/* Numbers of SAs that moved since they were last told, where anybody wants to know. */
-static void
-watch_numbers(struct ctl *ctl)
-{
-	const struct xfrm_head head = {.type = XFRM_MSG_NEWAE};
-	struct sa_control *c;
-	uint32_t cursor = 0;
-
-	while ((c = sad_next(ctl->sad, &cursor))) {
-		uint64_t packets = c->state == SA_VALID ? sad_usage(ctl->sad, c).packets : 0;
-
-		if (packets == c->noticed)
-			continue;
-		c->noticed = packets;
-		tell_numbers(ctl, &head, c, XFRM_AE_CE);
-	}
+	if (!event_wanted(ctl, XFRMNLGRP_AEVENTS))
+		return;
+	sa = sa_snapshot(ctl, c);
+	if (xfrm_encode_ae(&buf, &head, &sa, why))
+		publish(ctl, XFRMNLGRP_AEVENTS, &buf);
 }
 
 void
@@ -215,10 +188,7 @@ ctl_tick(struct ctl *ctl, uint64_t now)
 {
 	ctl->now = now;
 	owner_tick(ctl);
-	if (now < ctl->numbers_due || !subscribed(ctl, XFRMNLGRP_AEVENTS))
-		return;
-	ctl->numbers_due = now + NUMBERS_MS;
-	watch_numbers(ctl);
+	numbers_tick(ctl);
 }
 
 void

@@ -1,79 +1,165 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * MIGRATE: SAs and the template of their policy change their tunnel endpoints. SAs first: until
- * the policy names the new endpoints it finds no SA, and nothing leaves.
+ * MIGRATE: SAs and the template of their policy change their tunnel endpoints, and SAs their UDP
+ * encapsulation: what the message says, or none. SAs first: until the policy names the new
+ * endpoints it finds no SA, and nothing leaves.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "ctl.h"
 
+/* ---- the policy ---- */
+
+/* In transport mode a template may leave the addresses to its policy. */
 static bool
 names_template(const struct xfrm_step *step, const struct spd_params *p)
 {
 	const struct spd_template *t = &p->tmpl;
 
-	return p->action == SPD_PROTECT && t->family == step->old_family &&
-	       t->proto == step->proto && t->mode == step->mode &&
-	       (step->reqid == 0 || t->reqid == step->reqid) &&
-	       ip_addr_equal(&t->src, &step->old_src) && ip_addr_equal(&t->dst, &step->old_dst);
+	if (p->action != SPD_PROTECT || t->proto != step->proto || t->mode != step->mode ||
+	    (step->reqid != 0 && t->reqid != step->reqid))
+		return false;
+	if (t->mode == SA_MODE_TRANSPORT && ip_addr_is_any(&t->src) && ip_addr_is_any(&t->dst))
+		return true;
+	return t->family == step->old_family && ip_addr_equal(&t->src, &step->old_src) &&
+	       ip_addr_equal(&t->dst, &step->old_dst);
+}
+
+static const struct xfrm_step *
+step_of(const struct xfrm_migration *m, const struct spd_params *p)
+{
+	for (uint32_t i = 0; i < m->steps; i++)
+		if (names_template(&m->step[i], p))
+			return &m->step[i];
+	return NULL;
 }
 
 static bool
-names_sa(const struct xfrm_step *step, const struct sa_control *c)
+same_prefixes(const struct selector *a, const struct selector *b)
+{
+	return a->family == b->family && a->src_len == b->src_len && a->dst_len == b->dst_len &&
+	       ip_addr_equal(&a->src, &b->src) && ip_addr_equal(&a->dst, &b->dst);
+}
+
+static bool
+names_policy(const struct spd_id *name, const struct spd_id *id)
+{
+	return name->dir == id->dir && (name->if_id == 0 || name->if_id == id->if_id) &&
+	       (name->mark == 0 || name->mark == id->mark) &&
+	       (name->sel.proto == 0 ? same_prefixes(&name->sel, &id->sel)
+				     : memcmp(&name->sel, &id->sel, sizeof(id->sel)) == 0);
+}
+
+/*
+ * As in the kernel, a name without a protocol (libreswan says none), if_id or mark is also that of
+ * policies that have one: of several the first, of which a template is to move.
+ */
+static const struct policy *
+find_policy(struct spd *spd, const struct xfrm_migration *m)
+{
+	const struct policy *first = spd_find(spd, &m->id, 0), *p;
+	uint32_t cursor = 0;
+
+	if (first)
+		return first;
+	while ((p = spd_next(spd, &cursor)))
+		if (names_policy(&m->id, &p->params.id) && step_of(m, &p->params) &&
+		    (!first || p->params.priority < first->params.priority))
+			first = p;
+	return first;
+}
+
+static void
+move_template(const struct xfrm_step *step, struct spd_template *t)
+{
+	if (t->mode == SA_MODE_TRANSPORT && ip_addr_is_any(&t->dst))
+		return;
+	t->family = step->new_family;
+	t->src = step->new_src;
+	t->dst = step->new_dst;
+}
+
+/* ---- its SAs ---- */
+
+static bool
+names_sa(const struct xfrm_step *step, uint32_t if_id, const struct sa_control *c)
 {
 	const struct sa_params *p = &c->params;
 
 	return c->state == SA_VALID && p->id.family == step->old_family &&
-	       p->id.proto == step->proto && p->mode == step->mode &&
+	       p->id.proto == step->proto && p->mode == step->mode && p->if_id == if_id &&
 	       (step->reqid == 0 || p->reqid == step->reqid) &&
 	       ip_addr_equal(&p->src, &step->old_src) && ip_addr_equal(&p->id.dst, &step->old_dst);
 }
 
+/* What goes with UDP encapsulation goes with it (decode_nat()). */
+static void
+set_encap(struct sa_params *p, const struct xfrm_encap_tmpl *x)
+{
+	p->flags &= (uint16_t)~SA_ENCAP_UDP;
+	p->encap_type = x->encap_type;
+	p->encap_sport = x->encap_sport;
+	p->encap_dport = x->encap_dport;
+	memset(&p->encap_oa, 0, sizeof(p->encap_oa));
+	memcpy(&p->encap_oa, &x->encap_oa, p->id.family == FAMILY_V4 ? 4 : 16);
+	if (x->encap_type)
+		p->flags |= SA_ENCAP_UDP;
+	else
+		p->nat_keepalive = p->mapping_seconds = 0;
+}
+
+/* One that is where it is to be stays: it may be met again while others move. */
 static int
-move_sas(struct sad *sad, const struct xfrm_step *step, struct reason *why)
+move_sa(struct sad *sad, struct sa_control *c, const struct xfrm_step *step,
+	const struct xfrm_encap_tmpl *encap, struct reason *why)
+{
+	struct sa_params to;
+	int rc = 0;
+
+	memcpy(&to, &c->params, sizeof(to));
+	to.id.family = step->new_family;
+	to.id.dst = step->new_dst;
+	to.src = step->new_src;
+	set_encap(&to, encap);
+	if (memcmp(&to, &c->params, sizeof(to)) != 0)
+		rc = sad_move(sad, c, &to, why);
+	crypto_zeroize(&to, sizeof(to));
+	return rc;
+}
+
+static int
+move_sas(struct sad *sad, const struct xfrm_migration *m, const struct xfrm_step *step,
+	 uint32_t if_id, struct reason *why)
 {
 	struct sa_control *c;
 	uint32_t cursor = 0;
-	int rc;
+	int rc = 0;
 
-	while ((c = sad_next(sad, &cursor))) {
-		if (!names_sa(step, c))
-			continue;
-		rc = sad_move(sad, c, step->new_family, &step->new_src, &step->new_dst, why);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-/* The policy's parameters with the new endpoints. -ENODATA where no step is about it. */
-static int
-move_template(const struct xfrm_migration *m, struct spd_params *p, struct reason *why)
-{
-	for (uint32_t i = 0; i < m->steps; i++) {
-		if (!names_template(&m->step[i], p))
-			continue;
-		p->tmpl.family = m->step[i].new_family;
-		p->tmpl.src = m->step[i].new_src;
-		p->tmpl.dst = m->step[i].new_dst;
-		return 0;
-	}
-	return reason_set(why, ENODATA, "the policy's template has none of the old endpoints");
+	while (rc == 0 && (c = sad_next(sad, &cursor)))
+		if (names_sa(step, if_id, c))
+			rc = move_sa(sad, c, step, &m->encap, why);
+	return rc;
 }
 
 int
 migrate(struct ctl *ctl, const struct xfrm_migration *m, struct reason *why)
 {
-	const struct policy *policy = spd_find(ctl->spd, &m->id, 0);
+	const struct policy *policy = find_policy(ctl->spd, m);
+	const struct xfrm_step *step;
 	struct spd_params p;
-	int rc;
+	int rc = 0;
 
 	if (!policy)
 		return reason_set(why, ENOENT,
 				  "no policy has this selector, direction, if_id and mark");
 	p = policy->params;
-	rc = move_template(m, &p, why);
+	step = step_of(m, &p);
+	if (!step)
+		return reason_set(why, ENODATA,
+				  "the policy's template has none of the old endpoints");
+	move_template(step, &p.tmpl);
 	for (uint32_t i = 0; rc == 0 && i < m->steps; i++)
-		rc = move_sas(ctl->sad, &m->step[i], why);
+		rc = move_sas(ctl->sad, m, &m->step[i], p.id.if_id, why);
 	return rc < 0 ? rc : spd_add(ctl->spd, &p, true, why);
 }

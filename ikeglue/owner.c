@@ -6,21 +6,16 @@
  * that is at work afterwards has negotiated, or will, what it needs, so that some time later they
  * are removed.
  */
+#include <inttypes.h>
+
 #include "ctl.h"
 #include "xfrm_uapi.h"
-
-/* Process ids, but 0 is nobody. (Processes of other PID namespaces count as one.) */
-static uint32_t
-owner_id(const struct client *client)
-{
-	return (uint32_t)client->pid + 1;
-}
 
 static struct client *
 other_connection(const struct ctl *ctl, const struct client *of)
 {
 	for (struct client *c = ctl->clients; c; c = c->next)
-		if (c != of && !c->dead && c->pid == of->pid)
+		if (c != of && !c->dead && c->process == of->process)
 			return c;
 	return NULL;
 }
@@ -29,9 +24,19 @@ static bool
 process_subscribed(const struct ctl *ctl, const struct client *of)
 {
 	for (const struct client *c = ctl->clients; c; c = c->next)
-		if (c->pid == of->pid && c->groups >> (XFRMNLGRP_EXPIRE - 1) & 1)
+		if (c->process == of->process && c->groups >> (XFRMNLGRP_EXPIRE - 1) & 1)
 			return true;
 	return false;
+}
+
+/* The number that other connections of the process have, or a new one. */
+static uint32_t
+number_of(struct ctl *ctl, const struct client *of)
+{
+	for (const struct client *c = ctl->clients; c; c = c->next)
+		if (c->process == of->process && c->daemon)
+			return c->daemon;
+	return ++ctl->daemons;
 }
 
 void
@@ -39,10 +44,11 @@ owner_works(struct ctl *ctl, struct client *client)
 {
 	if (client->daemon || !process_subscribed(ctl, client))
 		return;
-	client->daemon = true;
+	client->daemon = number_of(ctl, client);
 	if (!ctl->orphans || ctl->orphans_due != 0)
 		return;
 	ctl->orphans_due = ctl->now + UINT64_C(1000) * ctl->orphan_grace;
+	ctl->orphans_cursor = 0;
 	CTL_LOG(NOTICE,
 		"process %d is an IKE daemon: in %u seconds what one before it left behind is "
 		"removed\n",
@@ -55,7 +61,7 @@ owner_claim(struct ctl *ctl, struct client *client, struct sa_control *c)
 	owner_works(ctl, client);
 	if (!client->daemon)
 		return;
-	c->owner = owner_id(client);
+	c->owner = client->daemon;
 	c->orphan = false;
 }
 
@@ -80,16 +86,17 @@ void
 owner_leaves(struct ctl *ctl, struct client *client)
 {
 	struct client *other = other_connection(ctl, client);
+	uint32_t owner = client->daemon;
 	unsigned int count;
 
-	if (!client->daemon)
+	client->daemon = 0;
+	if (owner == 0)
 		return;
-	client->daemon = false;
 	if (other) {
-		other->daemon = true;
+		other->daemon = owner;
 		return;
 	}
-	count = orphan_all(ctl, owner_id(client));
+	count = orphan_all(ctl, owner);
 	if (count == 0)
 		return;
 	ctl->orphans = true;
@@ -110,25 +117,29 @@ remove_orphan(struct ctl *ctl, const struct sa_control *c)
 	sad_delete(ctl->sad, &id, &why);
 }
 
+/* So many that they cost a while are removed a few at a time: other requests come in between. */
 void
 owner_tick(struct ctl *ctl)
 {
-	unsigned int count = 0;
-	struct sa_control *c;
-	uint32_t cursor = 0;
+	struct sa_control *c = NULL;
 
 	if (ctl->orphans_due == 0 || ctl->now < ctl->orphans_due)
 		return;
-	ctl->orphans = false;
-	ctl->orphans_due = 0;
-	while ((c = sad_next(ctl->sad, &cursor))) {
+	for (unsigned int i = 0; i < CTL_SAS_BURST; i++) {
+		c = sad_next(ctl->sad, &ctl->orphans_cursor);
+		if (!c)
+			break;
 		if (c->orphan) {
 			remove_orphan(ctl, c);
-			count++;
+			ctl->orphans_removed++;
 		}
 	}
-	ctl->orphans_removed += count;
-	CTL_LOG(NOTICE, "removed %u SAs that an IKE daemon had left behind\n", count);
+	if (c)
+		return;
+	ctl->orphans = false;
+	ctl->orphans_due = 0;
+	CTL_LOG(NOTICE, "removed what an IKE daemon had left behind (%" PRIu64 " SAs in all)\n",
+		ctl->orphans_removed);
 }
 
 void

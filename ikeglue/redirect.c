@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -258,6 +259,21 @@ dial(int type)
 	return -1;
 }
 
+/* Another one in a forked child. Under the lock. */
+static uint64_t
+process_number(void)
+{
+	static uint64_t number;
+	static pid_t of;
+
+	if (of == getpid())
+		return number;
+	of = getpid();
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		number = (uint64_t)of;
+	return number;
+}
+
 /* `flags` are those of a netlink message. */
 static int
 greet(int fd, struct link *link, uint16_t flags)
@@ -273,6 +289,7 @@ greet(int fd, struct link *link, uint16_t flags)
 	if (link->port == 0)
 		link->port = choose_port();
 	m.hello.port = m.head.nlmsg_pid = link->port;
+	m.hello.process = process_number();
 	link->greeted = real.send(fd, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m);
 	return link->greeted ? 0 : -1;
 }

@@ -46,6 +46,7 @@ greet(struct exchange *x)
 {
 	x->client->port = x->req.hello.port;
 	x->client->groups = x->req.hello.groups;
+	x->client->process = x->req.hello.process;
 	x->client->ext_ack = (x->req.hello.flags & HELLO_EXT_ACK) != 0;
 	return 0;
 }
@@ -184,7 +185,7 @@ set_ae(struct exchange *x)
 	int rc = sad_advance(x->ctl->sad, params, &x->why);
 
 	if (rc == 0)
-		event_ae(x->ctl, &x->cause, sad_find(x->ctl->sad, &params->id));
+		numbers_set(x->ctl, &x->cause, sad_find(x->ctl->sad, &params->id));
 	return rc;
 }
 

@@ -228,7 +228,7 @@ void
 ctl_close(struct ctl *ctl)
 {
 	for (struct client *client = ctl->clients; client; client = client->next) {
-		client->daemon = false; /* it is not the one that leaves */
+		client->daemon = 0; /* it is not the one that leaves */
 		client_kill(client, NULL);
 	}
 	client_bury(ctl);

@@ -303,6 +303,7 @@ struct message {
 	uint64_t attrs; /* accepted ones */
 };
 
+#define AE_ATTRS (ATTR(XFRMA_REPLAY_THRESH) | ATTR(XFRMA_ETIMER_THRESH))
 #define SA_ATTRS                                                                                   \
 	(ATTR(XFRMA_ALG_AEAD) | ATTR(XFRMA_ALG_CRYPT) | ATTR(XFRMA_ALG_AUTH) |                     \
 	 ATTR(XFRMA_ALG_AUTH_TRUNC) | ATTR(XFRMA_ENCAP) | ATTR(XFRMA_MARK) |                       \
@@ -310,7 +311,7 @@ struct message {
 	 ATTR(XFRMA_TFCPAD) | ATTR(XFRMA_REPLAY_VAL) | ATTR(XFRMA_REPLAY_ESN_VAL) |                \
 	 ATTR(XFRMA_SA_EXTRA_FLAGS) | ATTR(XFRMA_LTIME_VAL) | ATTR(XFRMA_LASTUSED) |               \
 	 ATTR(XFRMA_SA_DIR) | ATTR(XFRMA_MTIMER_THRESH) | ATTR(XFRMA_COADDR) |                     \
-	 ATTR(XFRMA_NAT_KEEPALIVE_INTERVAL) | ATTR(XFRMA_SA_PCPU))
+	 ATTR(XFRMA_NAT_KEEPALIVE_INTERVAL) | ATTR(XFRMA_SA_PCPU) | AE_ATTRS)
 #define SA_ID_ATTRS  (ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_SRCADDR))
 #define POLICY_ATTRS (ATTR(XFRMA_MARK) | ATTR(XFRMA_IF_ID) | ATTR(XFRMA_POLICY_TYPE))
 
@@ -329,10 +330,11 @@ static const struct message messages[XFRM_NR_MSGTYPES] = {
 	MESSAGE(XFRM_MSG_GETAE, struct xfrm_aevent_id, SA_ID_ATTRS, decode_get_ae),
 	MESSAGE(XFRM_MSG_NEWAE, struct xfrm_aevent_id,
 		SA_ID_ATTRS | ATTR(XFRMA_REPLAY_VAL) | ATTR(XFRMA_REPLAY_ESN_VAL) |
-			ATTR(XFRMA_LTIME_VAL) | ATTR(XFRMA_SA_DIR),
+			ATTR(XFRMA_LTIME_VAL) | ATTR(XFRMA_SA_DIR) | AE_ATTRS,
 		decode_new_ae),
 	MESSAGE(XFRM_MSG_MIGRATE, struct xfrm_userpolicy_id,
-		POLICY_ATTRS | ATTR(XFRMA_MIGRATE) | ATTR(XFRMA_KMADDRESS), decode_migrate),
+		POLICY_ATTRS | ATTR(XFRMA_MIGRATE) | ATTR(XFRMA_KMADDRESS) | ATTR(XFRMA_ENCAP),
+		decode_migrate),
 	MESSAGE(XFRM_MSG_FLUSHSA, struct xfrm_usersa_flush, 0, decode_flush_sa),
 	MESSAGE(XFRM_MSG_NEWPOLICY, struct xfrm_userpolicy_info, POLICY_ATTRS | ATTR(XFRMA_TMPL),
 		decode_policy),

@@ -43,6 +43,7 @@ struct xfrm_migration {
 	struct spd_id id; /* of the policy */
 	uint32_t steps;
 	struct xfrm_step step[XFRM_MAX_DEPTH];
+	struct xfrm_encap_tmpl encap; /* of the SAs from now on; type 0: none */
 	bool has_ends;
 	struct xfrm_user_kmaddress ends; /* of the IKE SA: for the IKE daemons that are told */
 };

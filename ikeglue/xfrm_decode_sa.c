@@ -93,25 +93,35 @@ decode_nat(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *w
 	return 0;
 }
 
+int
+xfrm_decode_encap(const struct xfrm_attrs *attrs, bool from_any, struct xfrm_encap_tmpl *x,
+		  struct reason *why)
+{
+	memset(x, 0, sizeof(*x));
+	if (!xfrm_attr_get(attrs, XFRMA_ENCAP, x))
+		return 0;
+	if (x->encap_type != XFRM_UDP_ENCAP_ESPINUDP)
+		return reason_set(why, EOPNOTSUPP,
+				  "encapsulation type %u is not supported, only "
+				  "espinudp (%u)",
+				  x->encap_type, XFRM_UDP_ENCAP_ESPINUDP);
+	if ((x->encap_sport == 0 && !from_any) || x->encap_dport == 0)
+		return reason_set(
+			why, EINVAL, "UDP encapsulation from port %u to %u: expected 1 or more",
+			rte_be_to_cpu_16(x->encap_sport), rte_be_to_cpu_16(x->encap_dport));
+	return 0;
+}
+
 static int
 decode_encap(const struct xfrm_attrs *attrs, struct sa_params *p, struct reason *why)
 {
 	struct xfrm_encap_tmpl x;
+	int rc = xfrm_decode_encap(attrs, (p->flags & SA_OUT_ONLY) == 0, &x, why);
 
-	if (!xfrm_attr_get(attrs, XFRMA_ENCAP, &x))
-		return 0;
+	if (rc < 0 || x.encap_type == 0)
+		return rc;
 	if (p->id.proto == IPPROTO_AH)
 		return reason_set(why, EINVAL, "AH does not go with UDP encapsulation");
-	if (x.encap_type != XFRM_UDP_ENCAP_ESPINUDP)
-		return reason_set(why, EOPNOTSUPP,
-				  "encapsulation type %u is not supported, only "
-				  "espinudp (%u)",
-				  x.encap_type, XFRM_UDP_ENCAP_ESPINUDP);
-	/* From port 0: a peer that sends from any, as per-CPU SAs do. */
-	if ((x.encap_sport == 0 && (p->flags & SA_OUT_ONLY) != 0) || x.encap_dport == 0)
-		return reason_set(why, EINVAL,
-				  "UDP encapsulation from port %u to %u: expected 1 or more",
-				  rte_be_to_cpu_16(x.encap_sport), rte_be_to_cpu_16(x.encap_dport));
 	p->encap_type = x.encap_type;
 	p->encap_sport = x.encap_sport;
 	p->encap_dport = x.encap_dport;
@@ -164,6 +174,19 @@ decode_replay_esn(const struct xfrm_attrs *attrs, struct sa_params *p, struct re
 	if (len > sizeof(x) && x.replay_window > 0)
 		unroll_bitmap(&x, attrs->data[XFRMA_REPLAY_ESN_VAL] + sizeof(x), p);
 	return 0;
+}
+
+/* The kernel's default is a second, and every second packet: the latter is to be asked for here. */
+#define AE_TENTHS 10
+
+static void
+decode_thresholds(const struct xfrm_attrs *attrs, uint32_t numbers, uint32_t tenths,
+		  struct sa_params *p)
+{
+	p->ae_numbers = numbers;
+	p->ae_tenths = tenths;
+	xfrm_attr_get(attrs, XFRMA_REPLAY_THRESH, &p->ae_numbers);
+	xfrm_attr_get(attrs, XFRMA_ETIMER_THRESH, &p->ae_tenths);
 }
 
 static void
@@ -281,6 +304,7 @@ xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *att
 	if (rc < 0)
 		return rc;
 	decode_counted(attrs, &p->counted);
+	decode_thresholds(attrs, 0, AE_TENTHS, p);
 	if ((p->flags & SA_ESN) != 0 && !attrs->data[XFRMA_REPLAY_ESN_VAL])
 		return reason_set(why, EINVAL, "ESN without XFRMA_REPLAY_ESN_VAL");
 	return decode_replay(info->replay_window, attrs, p, why);
@@ -295,10 +319,12 @@ xfrm_decode_ae(const struct xfrm_aevent_id *x, const struct xfrm_attrs *attrs, s
 	if (rc < 0)
 		return rc;
 	if (!attrs->data[XFRMA_REPLAY_VAL] && !attrs->data[XFRMA_REPLAY_ESN_VAL] &&
-	    !attrs->data[XFRMA_LTIME_VAL])
+	    !attrs->data[XFRMA_LTIME_VAL] && !attrs->data[XFRMA_REPLAY_THRESH] &&
+	    !attrs->data[XFRMA_ETIMER_THRESH])
 		return reason_set(why, EINVAL,
 				  "nothing to change: expected XFRMA_REPLAY_VAL, "
-				  "XFRMA_REPLAY_ESN_VAL or XFRMA_LTIME_VAL");
+				  "XFRMA_REPLAY_ESN_VAL, XFRMA_LTIME_VAL or a threshold");
+	decode_thresholds(attrs, SAD_AE_AS_IT_WAS, SAD_AE_AS_IT_WAS, p);
 	decode_counted(attrs, &p->counted);
 	p->flags = SA_ESN; /* numbers of either kind: which the SA has is not said */
 	return decode_replay(0, attrs, p, why);

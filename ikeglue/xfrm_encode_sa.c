@@ -279,6 +279,10 @@ xfrm_encode_ae(struct xfrm_buf *buf, const struct xfrm_head *head, const struct 
 	xfrm_begin(buf, head, &x, sizeof(x));
 	put_replay(buf, sa);
 	xfrm_attr_put(buf, XFRMA_LTIME_VAL, &cur, sizeof(cur));
+	if (ae_flags & XFRM_AE_RTHR)
+		xfrm_attr_put(buf, XFRMA_REPLAY_THRESH, &p->ae_numbers, sizeof(p->ae_numbers));
+	if (ae_flags & XFRM_AE_ETHR)
+		xfrm_attr_put(buf, XFRMA_ETIMER_THRESH, &p->ae_tenths, sizeof(p->ae_tenths));
 	xfrm_put_tenant(buf, p->if_id, p->id.mark);
 	put_direction(buf, p);
 	return xfrm_end(buf);

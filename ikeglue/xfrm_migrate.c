@@ -22,9 +22,6 @@ decode_step(const struct xfrm_user_migrate *x, struct xfrm_step *step, struct re
 	step->proto = x->proto;
 	step->mode = x->mode;
 	step->reqid = x->reqid;
-	if (ip_addr_equal(&step->old_src, &step->new_src) &&
-	    ip_addr_equal(&step->old_dst, &step->new_dst) && step->old_family == step->new_family)
-		return reason_set(why, EINVAL, "the old endpoints are the new ones");
 	if (ip_addr_is_any(&step->new_src) || ip_addr_is_any(&step->new_dst))
 		return reason_set(why, EINVAL, "a new endpoint is no address");
 	return 0;
@@ -55,7 +52,7 @@ xfrm_decode_migration(const struct xfrm_userpolicy_id *x, const struct xfrm_attr
 			return rc;
 	}
 	to->has_ends = xfrm_attr_get(attrs, XFRMA_KMADDRESS, &to->ends);
-	return 0;
+	return xfrm_decode_encap(attrs, false, &to->encap, why);
 }
 
 static struct xfrm_user_migrate
@@ -82,16 +79,20 @@ xfrm_encode_migration(struct xfrm_buf *buf, const struct xfrm_head *head,
 {
 	const struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
 	struct xfrm_userpolicy_id id = {.dir = m->id.dir};
-	struct xfrm_user_migrate x[XFRM_MAX_DEPTH];
 
 	xfrm_write_selector(&id.sel, &m->id.sel);
 	xfrm_begin(buf, head, &id, sizeof(id));
 	if (m->has_ends)
 		xfrm_attr_put(buf, XFRMA_KMADDRESS, &m->ends, sizeof(m->ends));
+	if (m->encap.encap_type)
+		xfrm_attr_put(buf, XFRMA_ENCAP, &m->encap, sizeof(m->encap));
 	xfrm_attr_put(buf, XFRMA_POLICY_TYPE, &type, sizeof(type));
 	xfrm_put_tenant(buf, m->id.if_id, m->id.mark);
-	for (uint32_t i = 0; i < m->steps; i++)
-		x[i] = write_step(&m->step[i]);
-	xfrm_attr_put(buf, XFRMA_MIGRATE, x, m->steps * (uint32_t)sizeof(x[0]));
+	/* An attribute each, unlike in a request. */
+	for (uint32_t i = 0; i < m->steps; i++) {
+		const struct xfrm_user_migrate x = write_step(&m->step[i]);
+
+		xfrm_attr_put(buf, XFRMA_MIGRATE, &x, sizeof(x));
+	}
 	return xfrm_end(buf);
 }

@@ -23,13 +23,20 @@ int xfrm_decode_selector(const struct xfrm_selector *x, uint8_t family, struct s
 
 void xfrm_decode_limits(const struct xfrm_lifetime_cfg *x, struct sa_limits *limits);
 
+/*
+ * UDP encapsulation as it was sent; type 0 where there is none. From port 0 means a peer that sends
+ * from any, as per-CPU SAs do.
+ */
+int xfrm_decode_encap(const struct xfrm_attrs *attrs, bool from_any, struct xfrm_encap_tmpl *x,
+		      struct reason *why);
+
 /* NEWSA, UPDSA; ALLOCSPI takes the same structure but needs less of it. */
 int xfrm_decode_sa(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
 		   struct sa_params *params, struct reason *why);
 int xfrm_decode_larval(const struct xfrm_usersa_info *info, const struct xfrm_attrs *attrs,
 		       struct sa_params *params, struct reason *why);
 
-/* NEWAE: identity, numbers, window and counters alone. */
+/* NEWAE: identity, numbers, window, counters and thresholds alone. */
 int xfrm_decode_ae(const struct xfrm_aevent_id *x, const struct xfrm_attrs *attrs,
 		   struct sa_params *params, struct reason *why);
 

@@ -216,7 +216,7 @@ slot_free(struct sad *sad, struct slot *slot)
 	crypto_zeroize(&slot->control.params, sizeof(slot->control.params));
 	slot->control.soft_sent = slot->control.orphan = false;
 	slot->control.owner = 0;
-	slot->control.added_ms = slot->control.noticed = 0;
+	slot->control.added_ms = slot->control.told = slot->control.told_at = 0;
 	memset(&slot->control.start, 0, sizeof(slot->control.start));
 	STAILQ_INSERT_TAIL(&sad->free, slot, free);
 }
@@ -509,6 +509,8 @@ sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 	old->seq = p->seq;
 	old->nat_keepalive = p->nat_keepalive;
 	old->mapping_seconds = p->mapping_seconds;
+	old->ae_numbers = p->ae_numbers;
+	old->ae_tenths = p->ae_tenths;
 	slot->control.soft_sent = false;
 	usage_watch(sad, slot);
 	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0) {
@@ -549,40 +551,57 @@ sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why)
 	raise_seq(sa, to->out_seq);
 	if (to->in_seq != 0)
 		replay_restore(sa->replay, to->in_seq, to->replay_bitmap, to->replay_bitmap_words);
+	if (to->ae_numbers != SAD_AE_AS_IT_WAS)
+		slot->control.params.ae_numbers = to->ae_numbers;
+	if (to->ae_tenths != SAD_AE_AS_IT_WAS)
+		slot->control.params.ae_tenths = to->ae_tenths;
 	usage_start(sad, &slot->control, &to->counted);
 	usage_watch(sad, slot);
 	return 0;
 }
 
+/* In the place of one that was retired: its tombstone has the numbers and the window. */
+static int
+succeed(struct sad *sad, const struct sa_params *p, const struct sa_control *was,
+	struct reason *why)
+{
+	int err = sad_add(sad, p, why);
+	struct sa_control *c;
+
+	if (err != 0)
+		return err;
+	c = &find(sad, &p->id)->control;
+	c->owner = was->owner;
+	c->told = was->told;
+	c->told_at = was->told_at;
+	return 0;
+}
+
 int
-sad_move(struct sad *sad, struct sa_control *c, uint8_t family, const union ip_addr *src,
-	 const union ip_addr *dst, struct reason *why)
+sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why)
 {
 	const struct sa_usage usage = sad_usage(sad, c);
-	struct sa_params p = c->params;
-	uint32_t owner = c->owner;
-	struct slot *other;
+	struct slot *slot = slot_of(c), *other = find(sad, &to->id);
+	struct sa_control was = *c;
+	struct reason ignored;
 	int err;
 
-	p.id.family = family;
-	p.id.dst = *dst;
-	p.src = *src;
-	p.counted = (struct sa_counted){
+	if (other && other != slot)
+		err = reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
+				 rte_be_to_cpu_32(to->id.spi));
+	else
+		err = sa_check(sad, to, why);
+	if (err != 0)
+		goto out;
+	to->counted = was.params.counted = (struct sa_counted){
 		true,           usage.packets, usage.bytes, c->added_ms / 1000, usage.first_used,
 		usage.last_used};
-	other = find(sad, &p.id);
-	if (other && other != slot_of(c)) {
-		reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
-			   rte_be_to_cpu_32(p.id.spi));
-		crypto_zeroize(&p, sizeof(p));
-		return -EEXIST;
-	}
-	/* Its tombstone has the numbers that the new one begins above, and its window. */
-	slot_retire(sad, slot_of(c));
-	err = sad_add(sad, &p, why);
-	if (err == 0)
-		find(sad, &p.id)->control.owner = owner;
-	crypto_zeroize(&p, sizeof(p));
+	slot_retire(sad, slot);
+	err = succeed(sad, to, &was, why);
+	if (err != 0)
+		succeed(sad, &was.params, &was, &ignored);
+out:
+	crypto_zeroize(&was, sizeof(was));
 	return err;
 }
 

@@ -78,6 +78,9 @@ struct sa_params {
 	union ip_addr encap_oa, coaddr; /* the peer's address behind its NAT, any if not known */
 	uint32_t nat_keepalive;         /* seconds of silence before a keepalive, 0 none is sent */
 	uint32_t mapping_seconds;       /* before a mapping is told again, 0 never */
+	/* What makes numbers worth an event: so many used, or tenths of a second passed; 0 never.
+	 */
+	uint32_t ae_numbers, ae_tenths;
 	/* Where counting starts: copied replay state of a re-added SA. */
 	uint64_t out_seq;            /* last number used */
 	uint64_t in_seq;             /* highest number received */
@@ -101,10 +104,12 @@ struct sa_control {
 	uint32_t index;
 	uint64_t added_ms;     /* wall-clock milliseconds */
 	struct sa_usage start; /* what the workers' counters are added to */
-	uint64_t noticed;      /* the control socket's: numbers when it last told of them */
-	uint32_t owner;        /* the control socket's: the process that it belongs to, 0 none */
-	bool orphan;           /* likewise: that process has gone */
-	bool soft_sent;        /* the soft EXPIRE went out */
+	/* The control socket's: numbers when it last told of them, and when; whose SA it is, 0
+	 * none. */
+	uint64_t told, told_at;
+	uint32_t owner;
+	bool orphan;    /* likewise: that process has gone */
+	bool soft_sent; /* the soft EXPIRE went out */
 	enum sa_state state;
 	void *natt; /* what dataplane/natt.c keeps of it */
 };
@@ -155,18 +160,21 @@ int sad_add(struct sad *sad, const struct sa_params *params, struct reason *why)
 int sad_update(struct sad *sad, const struct sa_params *params, struct reason *why);
 
 /*
- * NEWAE: a live SA goes on from the numbers, the window and the counters of `to`, of which nothing
- * else is looked at. Numbers only go up: lower ones change nothing, and what was received stays so.
- * -ESRCH; -EINVAL for another window or a number beyond the last.
+ * NEWAE: a live SA goes on from the numbers, the window and the counters of `to`, and tells of them
+ * as it says (or, SAD_AE_AS_IT_WAS, as before); nothing else is looked at. Numbers only go up:
+ * lower ones change nothing, and what was received stays so. -ESRCH; -EINVAL for another window or
+ * a number beyond the last.
  */
+#define SAD_AE_AS_IT_WAS UINT32_MAX
 int sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why);
 
 /*
- * MIGRATE: the SA has other tunnel endpoints from now on. Keys stay; numbers, window and counters
- * go on. -EEXIST where one has that identity; after any other error the SA is gone.
+ * MIGRATE: the SA has the endpoints and the encapsulation of `to` from now on, a copy of its own
+ * parameters but for these. Numbers, window and counters go on; what `to->counted` says is
+ * overwritten. -EEXIST where one has that identity; -EINVAL; -ENOMEM. After an error it is as it
+ * was.
  */
-int sad_move(struct sad *sad, struct sa_control *c, uint8_t family, const union ip_addr *src,
-	     const union ip_addr *dst, struct reason *why);
+int sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why);
 
 int sad_delete(struct sad *sad, const struct sa_id *id, struct reason *why); /* or -ESRCH */
 unsigned int sad_flush(struct sad *sad, uint8_t proto); /* 0: every protocol; how many */

@@ -56,9 +56,18 @@ encode_again(const struct xfrm_request *req, struct xfrm_buf *buf)
 static void
 same_request(struct xfrm_request *a, struct xfrm_request *b)
 {
+	/* An event has an attribute for each step; of a request the last one counts. */
+	if (a->type == XFRM_MSG_MIGRATE) {
+		a->migration.step[0] = a->migration.step[a->migration.steps - 1];
+		memset(&a->migration.step[1], 0,
+		       sizeof(a->migration.step) - sizeof(a->migration.step[0]));
+		a->migration.steps = 1;
+	}
 	if (a->type == XFRM_MSG_NEWSA || a->type == XFRM_MSG_UPDSA) {
 		a->sa.params.replay_bitmap_words = b->sa.params.replay_bitmap_words;
-		a->sa.params.counted = b->sa.params.counted; /* not the SA's own */
+		a->sa.params.counted = b->sa.params.counted;       /* not the SA's own */
+		a->sa.params.ae_numbers = b->sa.params.ae_numbers; /* GETAE alone tells them */
+		a->sa.params.ae_tenths = b->sa.params.ae_tenths;
 	}
 	CHECK(memcmp(a, b, sizeof(*a)) == 0);
 }

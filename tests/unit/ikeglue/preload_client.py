@@ -307,16 +307,17 @@ def sleeper():
         try:
             data = events.recv(4096)
         except BlockingIOError:
-            pass
+            say("awake")
     assert struct.unpack("IHHII", data[:16])[1] == FLUSHSA
 
 
-def daemon(spi):
-    """Subscribes, has an SA, and waits to be killed."""
+def daemon(spi, sas=1):
+    """Subscribes, has SAs, and waits to be killed."""
     events, s = netlink(), netlink()
     events.bind((0, 1 << xfrm.GROUP_EXPIRE - 1))
     s.bind((0, 0))
-    assert ask(s, xfrm.NEWSA, xfrm.sa_info(spi=int(spi)), xfrm.gcm(int(spi))) == 0
+    for spi in range(int(spi), int(spi) + int(sas)):
+        assert ask(s, xfrm.NEWSA, xfrm.sa_info(spi=spi), xfrm.gcm(spi)) == 0
     say("installed")
     wait()
 

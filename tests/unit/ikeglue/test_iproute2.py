@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Stock iproute2, run under the wrapper, sees a kernel."""
 import engine
+import xfrm
 
 KEY = "0x" + "".join("%02x" % n for n in range(1, 37))
 GCM128 = "aead rfc4106(gcm(aes)) %s 128" % KEY[:2 + 40]
@@ -283,6 +284,33 @@ class Monitor(engine.EngineTest):
         self.engine.tell("age 600")
         self.until("hard 1")
         self.assertEqual(self.ip("xfrm state"), "")
+
+    def test_end_of_a_policy(self):
+        self.ip("xfrm policy add %sout limit time-soft 50 limit time-hard 500 %s"
+                % (Policy.SELECTOR, Policy.TEMPLATE))
+        self.engine.tell("age 60")
+        self.assertIn("Expired src 10.1.0.0/16 dst 10.2.0.0/16", self.until("hard 0"))
+        self.engine.tell("age 600")
+        self.until("hard 1")
+        self.assertEqual(self.ip("xfrm policy"), "")
+
+    def test_a_peer_that_moved_and_numbers_that_did(self):
+        self.ip("xfrm state add %s0x1000 mode tunnel encap espinudp 4500 4501 0.0.0.0 %s"
+                % (ID, GCM128))
+        self.engine.tell("mapped 1000 4700")
+        self.until("Mapping change 192.0.2.1:4500 -> 192.0.2.1:4700")
+        self.engine.tell("send 1000 3")
+        self.until("Async event (0x20) timer expired src 192.0.2.1 dst 192.0.2.2")
+
+    def test_migration(self):
+        """It comes: but iproute2 has no words for it."""
+        self.ip("xfrm policy add %sout %s" % (Policy.SELECTOR, Policy.TEMPLATE))
+        connection = xfrm.Xfrm(self.engine.socket)
+        self.addCleanup(connection.close)
+        connection.ask(xfrm.MIGRATE, xfrm.policy_id(),
+                       (xfrm.A_MIGRATE, xfrm.step((xfrm.OURS, xfrm.THEIRS), (xfrm.OURS, xfrm.OTHER))))
+        self.ip("xfrm state flush")  # what it says of the other waits for its next line
+        self.until("Unknown message: 00000172 0x%08x" % xfrm.MIGRATE)
 
     def test_acquire(self):
         self.ip("xfrm policy add %sout %s" % (Policy.SELECTOR, Policy.TEMPLATE))

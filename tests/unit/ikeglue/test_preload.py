@@ -6,10 +6,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import engine
+import xfrm
 
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "preload_client.py")
 
@@ -79,9 +79,9 @@ class Preload(engine.EngineTest):
         self.engine.await_subscriber()
         self.restart(client)
         self.engine.await_subscriber()
-        time.sleep(0.3)  # with no sign of it the poll() would be asleep again
+        self.await_word(client, "awake")  # with no sign of it the poll() would sleep on
         self.ip("xfrm state flush")
-        self.assertEqual(client.wait(20), 0)
+        self.assertEqual(client.wait(), 0)
 
     def test_what_a_daemon_installed_survives_the_engine(self):
         client = self.start_client("installs")
@@ -106,8 +106,8 @@ class Preload(engine.EngineTest):
         """Each as a text."""
         return sorted(p for p in re.split(r"^(?=src)", self.ip("xfrm policy"), flags=re.M) if p)
 
-    def new_daemon(self, spi):
-        client = self.start_client("daemon", str(spi))
+    def new_daemon(self, spi, sas=1):
+        client = self.start_client("daemon", str(spi), str(sas))
         self.await_word(client, "installed")
         return client
 
@@ -133,6 +133,23 @@ class Preload(engine.EngineTest):
         self.engine.tell("age 70")
         self.assertEqual(self.spis(), {0x2000, 0x4000})
         self.assertEqual(self.engine.tell("orphans"), "0")
+
+    def test_many_orphans_go_in_portions(self):
+        self.end_daemon(self.new_daemon(0x1000, sas=1200), 1200)
+        self.new_daemon(0x3000)
+        for left in (1200 - 512, 1200 - 1024, 0):
+            self.engine.tell("age 70")
+            self.assertEqual(self.engine.tell("orphans"), str(left))
+        self.assertEqual(self.spis(), {0x3000})
+
+    def test_daemons_are_told_apart_by_more_than_their_process_id(self):
+        """Two of PID namespaces that the engine cannot see have one: 0."""
+        daemons = [xfrm.Xfrm(self.engine.socket, xfrm.GROUP_EXPIRE) for _ in range(2)]
+        for number, daemon in enumerate(daemons):
+            self.addCleanup(daemon.close)
+            daemon.ask(xfrm.NEWSA, xfrm.sa_info(spi=0x1000 + number), xfrm.gcm(1 + number))
+        daemons[0].close()
+        self.engine.await_told("orphans", lambda answer: answer == "1")
 
     def test_a_monitor_is_no_daemon(self):
         self.end_daemon(self.new_daemon(0x1000), 1)

@@ -109,7 +109,7 @@ static void
 greet(struct bench *b, int fd, uint32_t groups)
 {
 	const struct xfrm_head head = {.type = HELLO_TYPE};
-	const struct hello hello = {HELLO_VERSION, 4711, groups, HELLO_EXT_ACK};
+	const struct hello hello = {HELLO_VERSION, 4711, groups, HELLO_EXT_ACK, 0};
 	struct xfrm_buf buf = {.len = 0};
 
 	xfrm_begin(&buf, &head, &hello, sizeof(hello));
@@ -428,7 +428,7 @@ static void
 other_protocol_versions_are_refused(void **state)
 {
 	const struct xfrm_head head = {.type = HELLO_TYPE};
-	const struct hello hello = {HELLO_VERSION + 1, 4711, 0, 0};
+	const struct hello hello = {HELLO_VERSION + 1, 4711, 0, 0, 0};
 	struct bench *b = *state;
 	uint32_t data[64];
 	const struct nlmsghdr *msg = (const struct nlmsghdr *)data;

@@ -4,12 +4,13 @@ import errno
 import struct
 
 from engine import EngineTest, main
-from xfrm import (A_DIR, A_ESN, A_EXTRA, A_IF_ID, A_KMADDRESS, A_LASTUSED, A_LTIME, A_MARK, A_MIGRATE,
-                  A_PCPU, A_REPLAY, ALLOCSPI, DELPOLICY, DELSA, EXPIRE, FAR, FLUSHPOLICY, FLUSHSA, FWD,
+from xfrm import (A_COADDR, A_DIR, A_ENCAP, A_ESN, A_ETIMER_THRESH, A_EXTRA, A_IF_ID, A_KEEPALIVE,
+                  A_KMADDRESS, A_LASTUSED, A_LTIME, A_MARK, A_MIGRATE, A_PCPU, A_REPLAY,
+                  A_REPLAY_THRESH, ALLOCSPI, DELPOLICY, DELSA, EXPIRE, FAR, FLUSHPOLICY, FLUSHSA, FWD,
                   GETAE, GETPOLICY, GETSA, GROUP_AE, GROUP_EXPIRE, GROUP_MIGRATE, MIGRATE, NEAR, NEWAE,
                   NEWPOLICY, NEWSA, OTHER, OURS, POLEXPIRE, REPLACE, REPORT, THEIRS, UPDPOLICY, UPDSA,
-                  Refused, Xfrm, address, ae_id, gcm, limits, policy_id, policy_info, sa_id, sa_info,
-                  step, template)
+                  Refused, Xfrm, address, ae_id, attribute_list, encap, gcm, limits, policy_id,
+                  policy_info, sa_id, sa_info, step, template)
 
 INFO, AE, POLICY = 224, 48, 168  # bytes of the fixed parts
 
@@ -111,9 +112,50 @@ class Numbers(Surface):
         told = watcher.receive()
         self.assertEqual((told.type, struct.unpack_from("=I", told.body, 40)[0]), (NEWAE, 64))
         self.engine.tell("use 1000 3 100")
+        self.engine.tell("send 1000 3")
         told = watcher.receive()
         self.assertEqual((told.type, struct.unpack_from("=I", told.body, 40)[0]), (NEWAE, 32))
         self.assertEqual(struct.unpack_from("=QQ", told.attributes(AE)[A_LTIME]), (300, 3))
+
+    def told(self, watcher):
+        """The next event of numbers: why it came (XFRM_AE_*), and the last number sent."""
+        message = watcher.receive()
+        self.assertEqual(message.type, NEWAE)
+        return (struct.unpack_from("=I", message.body, 40)[0],
+                struct.unpack("=III", message.attributes(AE)[A_REPLAY])[0])
+
+    def test_thresholds_say_when_subscribers_are_told(self):
+        watcher = self.connect(GROUP_AE)
+        self.engine.await_subscriber()
+        self.xfrm.ask(NEWSA, sa_info(), gcm(1), (A_REPLAY_THRESH, struct.pack("=I", 5)),
+                      (A_ETIMER_THRESH, struct.pack("=I", 0)))
+        self.engine.tell("send 1000 4")
+        self.engine.tell("age 10")
+        self.engine.tell("send 1000 1")
+        self.engine.tell("age 20")
+        self.assertEqual(self.told(watcher), (16, 5))  # XFRM_AE_CR
+        self.xfrm.ask(NEWAE, ae_id(), (A_ETIMER_THRESH, struct.pack("=I", 600)), flags=REPLACE)
+        self.assertEqual(self.told(watcher), (64, 5))  # XFRM_AE_CU
+        self.engine.tell("send 1000 1")
+        self.engine.tell("age 70")  # 50 seconds after the last one
+        self.engine.tell("send 1000 1")
+        self.engine.tell("age 90")
+        self.assertEqual(self.told(watcher), (32, 7))  # XFRM_AE_CE
+
+    def test_thresholds_are_given_back_to_who_asks_for_them(self):
+        words = (A_REPLAY_THRESH, struct.pack("=I", 7)), (A_ETIMER_THRESH, struct.pack("=I", 70))
+        self.xfrm.ask(NEWSA, sa_info(), gcm(1), words[0])
+
+        def thresholds():
+            got = self.xfrm.ask(GETAE, ae_id(flags=1 | 8))[0].attributes(AE)
+            return [struct.unpack("=I", got[kind])[0] for kind, _ in words]
+
+        self.assertEqual(thresholds(), [7, 10])
+        self.xfrm.ask(NEWAE, ae_id(), words[1], flags=REPLACE)
+        self.assertEqual(thresholds(), [7, 70])
+        self.xfrm.ask(UPDSA, sa_info(), gcm(1), words[1])
+        self.assertEqual(thresholds(), [0, 70])
+        self.assertNotIn(A_REPLAY_THRESH, self.xfrm.ask(GETAE, ae_id())[0].attributes(AE))
 
 
 class Migration(Surface):
@@ -158,8 +200,6 @@ class Migration(Surface):
         for words, attribute in (
                 ("bad length of XFRMA_MIGRATE: 0", None),
                 ("bad length of XFRMA_MIGRATE: 532", (A_MIGRATE, good[1] * 7)),
-                ("the old endpoints are the new ones",
-                 (A_MIGRATE, step((OURS, THEIRS), (OURS, THEIRS)))),
                 ("no address", (A_MIGRATE, step((OURS, THEIRS), (OURS, "0.0.0.0"))))):
             self.refused(errno.EINVAL, words, MIGRATE, policy_id(),
                          *([attribute] if attribute else []))
@@ -169,6 +209,94 @@ class Migration(Surface):
         self.refused(errno.EEXIST, "exists", MIGRATE, policy_id(), good)
         self.xfrm.ask(GETSA, sa_id())
         self.assertEqual(self.xfrm.ask(GETPOLICY, policy_id())[0].attributes(POLICY)[5], template()[1])
+
+
+    def migrate(self, new, *attrs, old=(OURS, THEIRS), name=policy_id(), **more):
+        self.xfrm.ask(MIGRATE, name, (A_MIGRATE, step(old, new, **more)), *attrs)
+
+    def sa(self, dst=THEIRS):
+        return self.xfrm.ask(GETSA, sa_id(dst=dst))[0].attributes(INFO)
+
+    def test_into_udp_encapsulation_from_port_to_port_and_out_of_it(self):
+        watcher = self.connect(GROUP_MIGRATE)
+        self.engine.await_subscriber()
+        self.xfrm.ask(NEWSA, sa_info(), gcm(1))
+        self.xfrm.ask(NEWPOLICY, policy_info(), template())
+        self.migrate((OURS, OTHER), encap(4500, 4501))
+        self.assertEqual(self.sa(OTHER)[A_ENCAP], encap(4500, 4501)[1])
+        self.assertEqual(watcher.receive().attributes(64)[A_ENCAP], encap(4500, 4501)[1])
+        self.migrate((OURS, OTHER), encap(4500, 4502), old=(OURS, OTHER))
+        self.assertEqual(self.sa(OTHER)[A_ENCAP], encap(4500, 4502)[1])
+        self.migrate((OURS, THEIRS), old=(OURS, OTHER))
+        self.assertNotIn(A_ENCAP, self.sa())
+        for _ in range(2):
+            told = watcher.receive()
+        self.assertNotIn(A_ENCAP, told.attributes(64))
+        self.assertEqual(self.xfrm.ask(GETPOLICY, policy_id())[0].attributes(POLICY)[5], template()[1])
+
+    def test_what_goes_with_udp_encapsulation_stays_with_it(self):
+        self.xfrm.ask(NEWSA, sa_info(window=0), gcm(1), encap(4500, 4501), (A_DIR, b"\2"),
+                      (A_KEEPALIVE, struct.pack("=I", 20)))
+        self.xfrm.ask(NEWPOLICY, policy_info(), template())
+        self.migrate((OURS, OTHER), encap(4500, 4502))
+        self.assertIn(A_KEEPALIVE, self.sa(OTHER))
+        self.migrate((OURS, THEIRS), old=(OURS, OTHER))
+        self.assertNotIn(A_KEEPALIVE, self.sa())
+        self.migrate((OURS, OTHER), encap(4500, 4502))
+        self.assertNotIn(A_KEEPALIVE, self.sa(OTHER))
+
+    def test_encapsulation_that_cannot_be(self):
+        self.xfrm.ask(NEWSA, sa_info(), gcm(1))
+        self.xfrm.ask(NEWSA, sa_info(src=THEIRS, dst=OURS, spi=0x1001), gcm(1))
+        self.xfrm.ask(NEWPOLICY, policy_info(), template())
+        move = A_MIGRATE, step((OURS, THEIRS), (OURS, OTHER))
+        for number, words, udp in (
+                (errno.EINVAL, "from port 0 to 4501", encap(0, 4501)),
+                (errno.EINVAL, "with UDP encapsulation a counter-mode key", encap(4500, 4501)),
+                (errno.EOPNOTSUPP, "type 7", (A_ENCAP, b"\7" + encap(4500, 4501)[1][1:]))):
+            self.refused(number, words, MIGRATE, policy_id(), move, udp)
+            self.assertNotIn(A_ENCAP, self.sa())
+        self.assertEqual(self.xfrm.ask(GETPOLICY, policy_id())[0].attributes(POLICY)[5], template()[1])
+
+    def test_thresholds_are_no_part_of_it(self):
+        self.refused(errno.EOPNOTSUPP, "XFRMA_REPLAY_THRESH is not supported here", MIGRATE,
+                     policy_id(), (A_MIGRATE, step((OURS, THEIRS), (OURS, OTHER))),
+                     (A_REPLAY_THRESH, bytes(4)))
+
+    def test_an_event_has_an_attribute_for_each_step(self):
+        watcher = self.connect(GROUP_MIGRATE)
+        self.engine.await_subscriber()
+        self.xfrm.ask(NEWSA, sa_info(), gcm(1))
+        self.xfrm.ask(NEWSA, sa_info(dst=OTHER), gcm(2))
+        self.xfrm.ask(NEWPOLICY, policy_info(), template())
+        steps = step((OURS, THEIRS), (OURS, "198.51.100.7")), step((OURS, OTHER), (OURS, "198.51.100.8"))
+        self.xfrm.ask(MIGRATE, policy_id(), (A_MIGRATE, steps[0] + steps[1]))
+        told = attribute_list(watcher.receive().body[64:])
+        self.assertEqual([value for kind, value in told if kind == A_MIGRATE], list(steps))
+        self.sa("198.51.100.7")
+        self.sa("198.51.100.8")
+
+    def test_a_name_without_protocol_and_tenant_is_that_of_any(self):
+        """As libreswan names them."""
+        tenant = A_IF_ID, struct.pack("=I", 5)
+        self.xfrm.ask(NEWSA, sa_info(), gcm(1), tenant)
+        self.xfrm.ask(NEWSA, sa_info(spi=0x1001), gcm(2))
+        self.xfrm.ask(NEWPOLICY, policy_info(proto=17), template(), tenant)
+        self.migrate((OURS, OTHER))
+        moved = self.xfrm.ask(GETPOLICY, policy_id()[:44] + b"\x11" + policy_id()[45:], tenant)
+        self.assertEqual(moved[0].attributes(POLICY)[5], template(dst=OTHER)[1])
+        self.sa(OTHER)
+        self.xfrm.ask(GETSA, sa_id(spi=0x1001))  # of no tenant
+        self.refused(errno.ENOENT, "no policy", MIGRATE, policy_id(),
+                     (A_MIGRATE, step((OURS, THEIRS), (OURS, OTHER))), (A_IF_ID, struct.pack("=I", 6)))
+
+    def test_transport_mode_where_the_template_has_no_addresses(self):
+        self.xfrm.ask(NEWSA, sa_info(mode=0), gcm(1))
+        none = template("0.0.0.0", "0.0.0.0", mode=0)
+        self.xfrm.ask(NEWPOLICY, policy_info(), none)
+        self.migrate((OURS, OTHER), mode=0)
+        self.sa(OTHER)
+        self.assertEqual(self.xfrm.ask(GETPOLICY, policy_id())[0].attributes(POLICY)[5], none[1])
 
 
 class EndsOfPolicies(Surface):
@@ -258,7 +386,6 @@ class Refusals(Surface):
         for kind, fixed, attribute, words in (
                 (NEWSA, sa_info(), (28, bytes(8)), "XFRMA_OFFLOAD_DEV is not supported"),
                 (NEWSA, sa_info(), (38, b"\1"), "XFRMA_IPTFS_DONT_FRAG is not supported"),
-                (NEWSA, sa_info(), (11, bytes(4)), "XFRMA_REPLAY_THRESH is not supported"),
                 (NEWSA, sa_info(), (8, bytes(8)), "XFRMA_SEC_CTX is not supported"),
                 (NEWSA, sa_info(), (A_MARK, struct.pack("=II", 5, 0xf)), "mark 0x5/0xf"),
                 (EXPIRE, bytes(232), None, "XFRM_MSG_EXPIRE is not supported"),

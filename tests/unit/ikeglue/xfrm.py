@@ -11,8 +11,9 @@ import struct
  POLEXPIRE, FLUSHSA, FLUSHPOLICY, NEWAE, GETAE, REPORT, MIGRATE) = range(16, 34)
 ERROR = 2
 REQUEST, ACK, REPLACE = 1, 4, 0x100
-(A_ALG_CRYPT, A_TMPL, A_LTIME, A_REPLAY, A_LASTUSED, A_MIGRATE, A_AEAD, A_KMADDRESS, A_MARK, A_ESN,
- A_EXTRA, A_IF_ID, A_DIR, A_PCPU) = (2, 5, 9, 10, 15, 17, 18, 19, 21, 23, 24, 31, 33, 35)
+(A_ALG_CRYPT, A_ENCAP, A_TMPL, A_LTIME, A_REPLAY, A_REPLAY_THRESH, A_ETIMER_THRESH, A_COADDR,
+ A_LASTUSED, A_MIGRATE, A_AEAD, A_KMADDRESS, A_MARK, A_ESN, A_EXTRA, A_IF_ID, A_DIR, A_KEEPALIVE,
+ A_PCPU) = (2, 4, 5, 9, 10, 11, 12, 14, 15, 17, 18, 19, 21, 23, 24, 31, 33, 34, 35)
 GROUP_EXPIRE, GROUP_AE, GROUP_MIGRATE = 2, 5, 7
 HELLO, EXT_ACK = 15, 1
 IN, OUT, FWD = range(3)
@@ -29,21 +30,21 @@ def family(text):
     return socket.AF_INET6 if ":" in text else socket.AF_INET
 
 
-def selector(src=None, dst=None):
+def selector(src=None, dst=None, proto=0):
     """From one prefix to another, (text, bits) each."""
     src, dst = src or ("0.0.0.0", 0), dst or ("0.0.0.0", 0)
     return struct.pack("=16s16sHHHHHBBB3xiI", address(dst[0]), address(src[0]), 0, 0, 0, 0,
-                       family(src[0]), dst[1], src[1], 0, 0, 0)
+                       family(src[0]), dst[1], src[1], proto, 0, 0)
 
 
 def limits(soft_add=0, hard_add=0, soft_use=0, hard_use=0):
     return struct.pack("=8Q", INF, INF, INF, INF, soft_add, hard_add, soft_use, hard_use)
 
 
-def sa_info(src=OURS, dst=THEIRS, spi=0x1000, seq=0, reqid=1, window=32, flags=0):
+def sa_info(src=OURS, dst=THEIRS, spi=0x1000, seq=0, reqid=1, window=32, flags=0, mode=1):
     return selector() + struct.pack("=16s", address(dst)) + struct.pack("!IB3x", spi, 50) \
         + address(src) + limits() + bytes(32 + 12) \
-        + struct.pack("=IIHBBB7x", seq, reqid, family(dst), 1, window, flags)
+        + struct.pack("=IIHBBB7x", seq, reqid, family(dst), mode, window, flags)
 
 
 def sa_id(dst=THEIRS, spi=0x1000):
@@ -63,8 +64,12 @@ def gcm(key):
 NEAR, FAR = ("10.1.0.0", 16), ("10.2.0.0", 16)
 
 
-def policy_info(src=NEAR, dst=FAR, direction=OUT, lifetime=limits(), flags=0):
-    return selector(src, dst) + lifetime + bytes(32) + \
+def encap(sport, dport):
+    return A_ENCAP, struct.pack("=H", 2) + struct.pack("!HH", sport, dport) + bytes(18)
+
+
+def policy_info(src=NEAR, dst=FAR, direction=OUT, lifetime=limits(), flags=0, proto=0):
+    return selector(src, dst, proto) + lifetime + bytes(32) + \
         struct.pack("=IIBBBB4x", 0, 0, direction, 0, flags, 0)
 
 
@@ -72,24 +77,28 @@ def policy_id(src=NEAR, dst=FAR, direction=OUT):
     return selector(src, dst) + struct.pack("=IB3x", 0, direction)
 
 
-def template(src=OURS, dst=THEIRS, reqid=1):
+def template(src=OURS, dst=THEIRS, reqid=1, mode=1):
     return A_TMPL, address(dst) + struct.pack("!IB3x", 0, 50) + struct.pack("=Hxx", family(dst)) \
-        + address(src) + struct.pack("=IBBBx3I", reqid, 1, 0, 0, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+        + address(src) + struct.pack("=IBBBx3I", reqid, mode, 0, 0, 2**32 - 1, 2**32 - 1, 2**32 - 1)
 
 
-def step(old, new, reqid=0):
+def step(old, new, reqid=0, mode=1):
     """One change of (source, destination) for MIGRATE."""
     return address(old[1]) + address(old[0]) + address(new[1]) + address(new[0]) + \
-        struct.pack("=BBHIHH", 50, 1, 0, reqid, family(old[1]), family(new[1]))
+        struct.pack("=BBHIHH", 50, mode, 0, reqid, family(old[1]), family(new[1]))
+
+
+def attribute_list(data):
+    found = []
+    while data:
+        length, kind = struct.unpack_from("=HH", data)
+        found.append((kind, data[4:length]))
+        data = data[(length + 3) & ~3:]
+    return found
 
 
 def attributes(data):
-    found = {}
-    while data:
-        length, kind = struct.unpack_from("=HH", data)
-        found[kind] = data[4:length]
-        data = data[(length + 3) & ~3:]
-    return found
+    return dict(attribute_list(data))
 
 
 class Message:
@@ -116,7 +125,7 @@ class Xfrm:
         self.socket.connect(path)
         self.numbers = itertools.count(1)
         mask = sum(1 << (group - 1) for group in groups)
-        self.send(HELLO, 0, struct.pack("=IIII", 1, 4711, mask, EXT_ACK))
+        self.send(HELLO, 0, struct.pack("=IIIIQ", 2, 4711, mask, EXT_ACK, id(self)))
 
     def close(self):
         self.socket.close()

@@ -4,6 +4,8 @@
  * What tests drive with stock iproute2. It says "ready" on stdout, takes commands on stdin, one a
  * line, and ends with it:
  *   use SPI PACKETS BYTES    charges packets to the inbound SA of that SPI
+ *   send SPI PACKETS         uses so many numbers of it
+ *   mapped SPI PORT          its peer was heard of from that port
  *   acquire                  asks for an SA for the first outbound policy
  *   age SECONDS              lets that much time pass for lifetimes and orphans
  *   orphans                  how many SAs are orphans, that stay for ORPHAN_GRACE seconds
@@ -74,16 +76,26 @@ stop(struct host *h)
 	crypto_ctx_free(h->crypto);
 }
 
-static void
-use(struct host *h, unsigned int spi, unsigned int packets, unsigned int bytes)
+static struct sa_control *
+find(struct host *h, unsigned int spi)
 {
 	struct sa_control *c;
 	uint32_t cursor = 0;
 
 	while ((c = sad_next(h->sad, &cursor)))
 		if (c->sa && c->sa->spi == rte_cpu_to_be_32(spi))
-			for (unsigned int i = 0; i < packets; i++)
-				sad_charge(h->sad, 0, c->sa, 1, bytes, (uint64_t)time(NULL));
+			return c;
+	fprintf(stderr, "xfrm_host: no SA has SPI 0x%x\n", spi);
+	exit(1);
+}
+
+static void
+use(struct host *h, unsigned int spi, unsigned int packets, unsigned int bytes)
+{
+	const struct sa_control *c = find(h, spi);
+
+	for (unsigned int i = 0; i < packets; i++)
+		sad_charge(h->sad, 0, c->sa, 1, bytes, (uint64_t)time(NULL));
 }
 
 static void
@@ -103,6 +115,12 @@ acquire(struct host *h)
 		ctl_acquire(h->ctl, policy, &flow);
 		return;
 	}
+}
+
+static void
+mapped(struct host *h, struct sa_control *c, uint16_t port)
+{
+	sad_mapped(h->sad, c, &c->params.src, rte_cpu_to_be_16(port));
 }
 
 static uint64_t
@@ -148,10 +166,14 @@ subscribers(const struct host *h)
 static void
 command(struct host *h, const char *line)
 {
-	unsigned int spi, packets, bytes, seconds;
+	unsigned int spi, packets, bytes, seconds, port;
 
 	if (sscanf(line, "use %x %u %u", &spi, &packets, &bytes) == 3)
 		use(h, spi, packets, bytes);
+	else if (sscanf(line, "send %x %u", &spi, &packets) == 2)
+		atomic_fetch_add(&find(h, spi)->sa->seq, packets);
+	else if (sscanf(line, "mapped %x %u", &spi, &port) == 2)
+		mapped(h, find(h, spi), (uint16_t)port);
 	else if (!strncmp(line, "acquire", 7))
 		acquire(h);
 	else if (sscanf(line, "age %u", &seconds) == 1)

@@ -25,6 +25,7 @@ sample_sa(unsigned int seed)
 		.set_mark = seed / 4 * 9,
 		.seq = seed * 7,
 		.tfcpad = seed & 64 ? seed * 2 : 0,
+		.ae_tenths = 10, /* what is not said */
 		.limits = {1, 2, 3, UINT64_MAX, 5, 6, 7, seed},
 		.counted = {.last_used = 6}, /* as sample_snapshot() has it */
 		.per_cpu = (seed & 2) != 0,
