@@ -18,6 +18,7 @@
 
 #include "dataplane.h"
 #include "packet.h"
+#include "packet_socket.h"
 #include "room.h"
 #include "waiting.h"
 #include "worker.h"
@@ -456,6 +457,18 @@ ports_stop(struct dataplane *dp)
 	room_pool_free(dp->pool);
 	dp->large_pool = NULL;
 	dp->pool = NULL;
+}
+
+struct rte_eth_stats
+port_stats(struct port *port)
+{
+	struct rte_eth_stats stats = {0};
+
+	rte_eth_stats_get(port->ethdev, &stats);
+	if (port->lower != 0)
+		port->missed += packet_socket_missed(port->lower);
+	stats.imissed += port->missed;
+	return stats;
 }
 
 bool

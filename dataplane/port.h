@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_ethdev.h>
 #include <rte_ether.h>
 
 #include "config.h"
@@ -34,7 +35,8 @@ struct port {
 	uint32_t max_frame;   /* bytes that a frame may have on the way out, L2 included */
 	/* The kernel's interface below, where the driver does not know its carrier; else 0. */
 	unsigned int lower;
-	bool lower_up; /* what the rtnl follower says of it; the control thread's */
+	bool lower_up;   /* what the rtnl follower says of it; the control thread's */
+	uint64_t missed; /* frames, where the driver does not count them; the control thread's */
 	struct rte_ether_addr mac;
 	uint16_t iface;            /* of untagged frames */
 	uint16_t vlan_iface[4096]; /* by 802.1Q id, IFACE_NONE where there is no sub-port */
@@ -50,6 +52,9 @@ void ports_stop(struct dataplane *dp);
 /* A pool of `count` packet buffers with `room` bytes for each frame; NULL with the reason. */
 struct rte_mempool *packet_pool_new(unsigned int count, unsigned int room, int socket,
 				    struct reason *why);
+
+/* What the driver counts, with what the kernel below it missed. Control thread. */
+struct rte_eth_stats port_stats(struct port *port);
 
 /* Whether the port has carrier. Control thread. */
 bool port_link_up(const struct port *port);

@@ -441,11 +441,10 @@ policy_next(const struct show_source *s, union show_cursor *cursor)
 
 /* What the driver counts itself; once a port, in the row of its untagged interface. */
 static void
-port_driver(json_t *o, const struct port *port)
+port_driver(json_t *o, struct port *port)
 {
-	struct rte_eth_stats stats = {0};
+	struct rte_eth_stats stats = port_stats(port);
 
-	rte_eth_stats_get(port->ethdev, &stats);
 	put_text(o, "device", port->config->device);
 	put_number(o, "rx_queues", port->rx_queues);
 	put_number(o, "tx_queues", port->tx_queues);
@@ -458,10 +457,10 @@ port_driver(json_t *o, const struct port *port)
 static json_t *
 port_next(const struct show_source *s, union show_cursor *cursor)
 {
-	const struct dataplane *dp = s->dp;
+	struct dataplane *dp = s->dp;
 	struct worker_counters sum;
 	const struct iface *iface;
-	const struct port *port;
+	struct port *port;
 	json_t *o;
 
 	if (cursor->number >= dp->ifaces_count)

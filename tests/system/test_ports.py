@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every kind of port that works without a NIC comes up and carries packets."""
 
+import signal
+
 import pytest
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
@@ -65,6 +67,26 @@ def test_a_port_has_the_carrier_of_the_interface_below(device):
         gateway.inbound(tunnel, udp(REMOTE[4], HOST[4]))
         gateway.gw.ip("link delete wan0")
         wait_for(lambda: gateway.engine.port("wan")["state"] == "down", "the port to be gone")
+    finally:
+        gateway.close()
+
+
+def test_what_af_packet_has_no_room_for_is_counted():
+    """Sent while the engine stands still, 2,000 frames are more than its ring takes."""
+    gateway = Gateway(ports={"lan": {"device": "net_af_packet0,iface=lan0,framecnt=512"}})
+    try:
+        before = gateway.engine.port("lan")
+        gateway.engine.process.send_signal(signal.SIGSTOP)
+        for _ in range(2000):
+            gateway.lan.send(udp(HOST[4], REMOTE[4]))
+        gateway.engine.process.send_signal(signal.SIGCONT)
+
+        def all_seen():
+            now = gateway.engine.port("lan")
+            return now["rx_packets"] - before["rx_packets"] + now["rx_missed"] == 2000
+        wait_for(all_seen, "each frame to be received or counted as missed")
+        assert gateway.engine.port("lan")["rx_missed"] >= 2000 - 512
+        assert gateway.engine.port("wan")["rx_missed"] == 0
     finally:
         gateway.close()
 
