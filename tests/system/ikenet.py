@@ -23,6 +23,7 @@ from netns import Netns, helper, wait_for
 from wire import ETH_P_ALL, SO_RCVBUFFORCE
 
 PACKET_OUTGOING = 4
+SO_MEMINFO, MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
 
 
 class Switch:
@@ -216,7 +217,7 @@ class Flow:
     """
     Numbered datagrams from one client to another for as long as the block lasts: one to each address
     in every interval. Then `sent` is how many left, `lost` which never came, `twice` how many came
-    again.
+    again, and `missed` how many the receiving socket had no room for.
     """
 
     def __init__(self, sender, receiver, *addresses, port=6000, interval=0.001):
@@ -224,11 +225,11 @@ class Flow:
         self.out = sender.netns.socket(family, socket.SOCK_DGRAM)
         self.targets = [(address, port) for address in addresses]
         self.into = receiver.netns.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        self.into.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.into.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 512 << 20)
         self.into.bind(("::", port))
         self.into.setblocking(False)
         self.interval = interval
-        self.sent = self.came = self.twice = 0
+        self.sent = self.came = self.twice = self.missed = 0
         self.seen = bytearray()  # by number
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.send)
@@ -277,6 +278,8 @@ class Flow:
             if self.came != last:
                 last, still = self.came, time.monotonic()
             select.select([self.into], [], [], 0.1)
+        self.missed = struct.unpack("9I", self.into.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[
+            MEMINFO_DROPS]
         self.into.close()
 
     @property
