@@ -12,6 +12,7 @@
 #include <rte_lcore.h>
 
 #include "dataplane/eal.h"
+#include "dataplane/sa_wait.h"
 #include "dataplane/waiting.h"
 
 #define OVERHEAD_MAX 160 /* bytes that ESP puts around a packet, at most */
@@ -120,7 +121,8 @@ make_tables(struct gateway *g, const struct options *o)
 	dp->neighs = neigh_new(16, dp->reclaim);
 	dp->acquires = rte_ring_create_elem("acquires", sizeof(struct acquire), 64, SOCKET_ID_ANY,
 					    RING_F_SC_DEQ);
-	if (waiting_start(dp, &why) != 0 || ports_start(dp, &why) != 0)
+	if (sa_wait_start(dp, &why) != 0 || waiting_start(dp, &why) != 0 ||
+	    ports_start(dp, &why) != 0)
 		bench_fail("%s", why.text);
 }
 
@@ -286,6 +288,7 @@ gateway_stop(struct gateway *g)
 	for (unsigned int i = 0; i < dp->workers_count; i++)
 		worker_free(dp->workers[i]);
 	waiting_stop(dp);
+	sa_wait_stop(dp);
 	ports_stop(dp);
 	rte_ring_free(dp->acquires);
 	neigh_free(dp->neighs);

@@ -200,7 +200,8 @@ print_page(const struct page *page, const json_t *document, const struct options
 	if (balance)
 		print_balance(balance);
 	if (waiting) {
-		printf("\npackets waiting for a neighbour:\n");
+		printf("\npackets waiting for %s:\n",
+		       strcmp(page->name, "policy") == 0 ? "an SA" : "a neighbour");
 		table_print_values(stdout, waiting);
 	}
 }

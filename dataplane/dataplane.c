@@ -13,6 +13,7 @@
 #include "host.h"
 #include "natt.h"
 #include "packet.h"
+#include "sa_wait.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -40,7 +41,8 @@ size_t
 dataplane_memory(const struct config *config)
 {
 	size_t workers = config->workers.cores_count, ports = config->ports_count;
-	size_t packets = workers * (ports * PACKETS_PER_QUEUE + PACKETS_PER_WORKER) + WAITING_MAX;
+	size_t packets = workers * (ports * PACKETS_PER_QUEUE + PACKETS_PER_WORKER) + WAITING_MAX +
+			 SA_WAIT_MAX;
 	size_t room = 0;
 	unsigned int i;
 
@@ -212,10 +214,14 @@ dataplane_new(const struct config *config, struct crypto_ctx *crypto, enum crypt
 		goto err_ports;
 	if (waiting_start(dp, why))
 		goto err_host;
-	if (set_static(dp, why))
+	if (sa_wait_start(dp, why))
 		goto err_waiting;
+	if (set_static(dp, why))
+		goto err_sa_wait;
 	return dp;
 
+err_sa_wait:
+	sa_wait_stop(dp);
 err_waiting:
 	waiting_stop(dp);
 err_host:
@@ -239,6 +245,7 @@ err_dp:
 void
 dataplane_free(struct dataplane *dp)
 {
+	sa_wait_stop(dp);
 	waiting_stop(dp);
 	host_stop(dp);
 	ports_stop(dp);

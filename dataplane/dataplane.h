@@ -25,6 +25,7 @@
 struct worker;
 struct host;
 struct natt;
+struct sa_wait;
 struct waiting;
 
 struct dataplane {
@@ -47,6 +48,7 @@ struct dataplane {
 
 	struct host *host;       /* the helper thread of the TAPs */
 	struct waiting *waiting; /* packets without a neighbour, see waiting.h */
+	struct sa_wait *sa_wait; /* packets without an SA, see sa_wait.h */
 	struct natt *natt;       /* NAT traversal, natt.h */
 	_Atomic uint64_t natt_ports[(UINT16_MAX + 1) / 64]; /* a bit for each, see natt_is_port() */
 	struct rte_ring *acquires;    /* struct acquire, from workers to the control thread */

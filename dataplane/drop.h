@@ -53,7 +53,8 @@
 	X(POLICY_IN, "policy_in",                                                                  \
 	  "clear packet that policy requires protected, or no policy lets in")                     \
 	X(POLICY_OUT, "policy_out", "discarded by policy, or no policy lets it out")               \
-	X(NO_SA_OUT, "no_sa_out", "policy protects but there is no SA: an acquire was sent")       \
+	X(NO_SA_OUT, "no_sa_out",                                                                  \
+	  "policy protects, and no SA came in time, or too many packets waited for one")           \
 	X(SEQ_EXHAUSTED, "seq_exhausted", "the SA's sequence numbers are used up")                 \
 	X(CRYPTO, "crypto", "the crypto backend failed to seal")                                   \
 	X(NATT_SHORT, "natt_short", "UDP encapsulation with 1 to 3 bytes that are no keepalive")   \

@@ -34,6 +34,7 @@
 #include "natt.h"
 #include "privileges.h"
 #include "rtnl.h"
+#include "sa_wait.h"
 #include "show.h"
 #include "stall_log.h"
 #include "waiting.h"
@@ -412,6 +413,7 @@ run(struct daemon *d)
 		for (i = 0; i < n; i++)
 			dispatch(d, events[i].data.fd);
 		waiting_poll(d->dp, d->rtnl);
+		sa_wait_poll(d->dp, ctl_acquire_heard(d->ctl), milliseconds(CLOCK_MONOTONIC));
 		take_acquires(d);
 		natt_poll(d->dp);
 		reclaim_poll(d->dp->reclaim);

@@ -31,6 +31,7 @@ enum resume {
 	RESUME_MADE,              /* a packet of the control thread's, next hop to be found */
 	RESUME_DUMMY,             /* likewise, to become ESP of no content */
 	RESUME_DROP_NO_NEIGHBOUR, /* waited in vain for `next_hop` on `out`: to be dropped so */
+	RESUME_DROP_NO_SA,        /* likewise for an SA */
 };
 
 /* packet.flags */

@@ -13,7 +13,9 @@
 #include "ip_parse.h"
 #include "natt.h"
 #include "path_mtu.h"
+#include "policy.h"
 #include "rate_limit.h"
+#include "sa_wait.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -211,34 +213,30 @@ spd_check(struct worker *w, struct burst *b)
 	b->n = (uint16_t)kept;
 }
 
-/* Asks the IKE daemon for an SA: at most once a second for a policy, and limited for a worker. */
-static void
-acquire(struct worker *w, struct policy *policy, const struct flow *flow)
+bool
+policy_acquire(struct dataplane *dp, struct policy *policy, const struct flow *flow, uint64_t now)
 {
 	struct acquire request = {.policy_index = policy->index, .flow = *flow};
 	/* Relaxed: it only thins out requests. */
 	uint64_t last = atomic_load_explicit(&policy->acquired, memory_order_relaxed);
 
-	if (last == w->now || !rate_limit_take(&w->acquire_rate, w->tsc))
-		return;
-	if (atomic_compare_exchange_strong_explicit(&policy->acquired, &last, w->now,
-						    memory_order_relaxed, memory_order_relaxed))
-		rte_ring_mp_enqueue_elem(w->dp->acquires, &request, sizeof(request));
+	return last != now &&
+	       atomic_compare_exchange_strong_explicit(
+		       &policy->acquired, &last, now, memory_order_relaxed, memory_order_relaxed) &&
+	       rte_ring_mp_enqueue_elem(dp->acquires, &request, sizeof(request)) == 0;
 }
 
-enum verdict { VERDICT_PROTECT, VERDICT_BYPASS, VERDICT_DROP };
-
-/* The SA that a policy leads to, or NULL. */
-static struct sa *
-valid_sa(struct policy *policy)
+/* Limited for a worker, too. */
+static void
+acquire(struct worker *w, struct policy *policy, const struct flow *flow)
 {
-	/* Acquire: pairs with the control thread's release once the SA is complete. */
-	struct sa *sa = atomic_load_explicit(&policy->sa, memory_order_acquire);
-
-	return sa != NULL && atomic_load_explicit(&sa->state, memory_order_relaxed) == SA_VALID
-		       ? sa
-		       : NULL;
+	/* Relaxed: as above. */
+	if (atomic_load_explicit(&policy->acquired, memory_order_relaxed) != w->now &&
+	    rate_limit_take(&w->acquire_rate, w->tsc))
+		policy_acquire(w->dp, policy, flow, w->now);
 }
+
+enum verdict { VERDICT_PROTECT, VERDICT_BYPASS, VERDICT_DROP, VERDICT_WAIT };
 
 /* Whether the flow lies in what policy and SA are for, as far as that can be seen. */
 static bool
@@ -248,36 +246,23 @@ carries(const struct policy *policy, const struct sa *sa, const struct flow *flo
 	       (!sa->narrow || selector_match(&sa->control->params.sel, flow));
 }
 
-/*
- * Transport mode protects packets between the SA's own addresses: for others of its policy there is
- * no SA yet. It and BEET mode protect whole packets only.
- */
-static enum drop_reason
-mode_refuses(const struct sa *sa, const struct packet *p, const struct flow *flow)
-{
-	if (sa->mode == SA_MODE_TRANSPORT &&
-	    (flow->family != sa->family || !ip_addr_equal(&flow->src, &sa->src) ||
-	     !ip_addr_equal(&flow->dst, &sa->dst)))
-		return DROP_NO_SA_OUT;
-	return p->fragment != 0 ? DROP_FRAGMENT_OUT : DROP_COUNT;
-}
-
 /* Finds the SA that the policy wants; without one nothing leaves. */
 static enum verdict
 protect(struct worker *w, struct packet *p, struct policy *policy, const struct flow *flow,
 	enum drop_reason *reason)
 {
-	struct sa *sa = valid_sa(policy);
+	struct sa *sa = policy_sa_for(policy, flow);
 
-	*reason = DROP_COUNT;
-	if (sa == NULL)
+	if (unlikely(sa == NULL)) {
 		*reason = DROP_NO_SA_OUT;
-	else if (unlikely(sa->mode != SA_MODE_TUNNEL))
-		*reason = mode_refuses(sa, p, flow);
-	if (*reason == DROP_NO_SA_OUT)
 		acquire(w, policy, flow);
-	if (*reason != DROP_COUNT)
+		return VERDICT_WAIT;
+	}
+	/* Other modes protect whole packets only. */
+	if (unlikely(sa->mode != SA_MODE_TUNNEL) && p->fragment != 0) {
+		*reason = DROP_FRAGMENT_OUT;
 		return VERDICT_DROP;
+	}
 	if (!carries(policy, sa, flow)) {
 		*reason = DROP_SELECTOR;
 		return VERDICT_DROP;
@@ -303,7 +288,7 @@ protect_error(const struct worker *w, struct rte_mbuf *m)
 	policy = spd_lookup(w->dp->spd, p->tenant, SPD_OUT, &flow);
 	if (policy == NULL || policy->params.action != SPD_PROTECT)
 		return false;
-	sa = valid_sa(policy);
+	sa = policy_sa(policy);
 	if (sa == NULL || sa->mode != SA_MODE_TUNNEL || !carries(policy, sa, &flow))
 		return false;
 	p->sa = sa;
@@ -357,10 +342,13 @@ prefetch_sas(const struct worker *w, const struct asked *asked)
 	}
 }
 
-/* Not to be protected. */
+/* Not to be protected, or not yet. */
 static void
-leave(struct worker *w, struct rte_mbuf *m, enum verdict verdict, enum drop_reason reason)
+leave(struct worker *w, struct rte_mbuf *m, const struct spd_query *q, enum verdict verdict,
+      enum drop_reason reason)
 {
+	if (verdict == VERDICT_WAIT && sa_wait_put(w, m, q->policy, &q->flow))
+		return;
 	if (verdict == VERDICT_BYPASS) {
 		burst_add(&w->leaving, m);
 		return;
@@ -399,7 +387,7 @@ spd_stage(struct worker *w, struct burst *b)
 			} else if (asked.queries[k].policy == NULL && protect_error(w, m)) {
 				b->m[kept++] = m;
 			} else {
-				leave(w, m, verdict, reason);
+				leave(w, m, &asked.queries[k], verdict, reason);
 			}
 		}
 	}

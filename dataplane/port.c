@@ -20,6 +20,7 @@
 #include "packet.h"
 #include "packet_socket.h"
 #include "room.h"
+#include "sa_wait.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -223,7 +224,7 @@ static int
 make_pool(struct dataplane *dp, struct reason *why)
 {
 	unsigned int workers = dp->config->workers.cores_count;
-	unsigned int count = workers * POOL_PER_WORKER + WAITING_MAX;
+	unsigned int count = workers * POOL_PER_WORKER + WAITING_MAX + SA_WAIT_MAX;
 	uint32_t room = 0;
 	int socket = SOCKET_ID_ANY;
 

@@ -12,6 +12,7 @@
 
 #include "host.h"
 #include "rtnl.h"
+#include "sa_wait.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -407,6 +408,28 @@ policy_template(const struct spd_template *t)
 	return o;
 }
 
+/* Packets that wait: now, and dropped so far, as it was in vain or too many waited. */
+static json_t *
+waiting(uint64_t now, uint64_t expired, uint64_t overflowed)
+{
+	json_t *o = json_object();
+
+	put_number(o, "packets", now);
+	put_number(o, "expired", expired);
+	put_number(o, "overflowed", overflowed);
+	return o;
+}
+
+static json_t *
+policy_head(const struct show_source *s)
+{
+	struct sa_wait_stats stats = sa_wait_stats(s->dp);
+	json_t *o = waiting(stats.waiting, stats.expired, stats.overflowed);
+
+	put_bool(o, "daemon_listens", stats.heard);
+	return json_pack("{s:o}", "waiting", o);
+}
+
 static json_t *
 policy_next(const struct show_source *s, union show_cursor *cursor)
 {
@@ -547,12 +570,9 @@ static json_t *
 neighbour_head(const struct show_source *s)
 {
 	struct waiting_stats stats = waiting_stats(s->dp);
-	json_t *o = json_object();
 
-	put_number(o, "packets", stats.waiting);
-	put_number(o, "expired", stats.expired);
-	put_number(o, "overflowed", stats.overflowed);
-	return json_pack("{s:o}", "waiting", o);
+	return json_pack("{s:o}", "waiting",
+			 waiting(stats.waiting, stats.expired, stats.overflowed));
 }
 
 static json_t *
@@ -660,10 +680,10 @@ const struct show_page *
 show_page_find(const char *name)
 {
 	static const struct show_page pages[] = {
-		{"status", status_head, NULL},       {"sa", NULL, sa_next},
-		{"policy", NULL, policy_next},       {"port", balance_head, port_next},
-		{"route", NULL, route_next},         {"neighbour", neighbour_head, neighbour_next},
-		{"drops", balance_head, drops_next}, {"worker", NULL, worker_next},
+		{"status", status_head, NULL},        {"sa", NULL, sa_next},
+		{"policy", policy_head, policy_next}, {"port", balance_head, port_next},
+		{"route", NULL, route_next},          {"neighbour", neighbour_head, neighbour_next},
+		{"drops", balance_head, drops_next},  {"worker", NULL, worker_next},
 		{"client", NULL, client_next},
 	};
 	unsigned int i;

@@ -149,6 +149,9 @@ walk_resume(struct worker *w, struct burst *b)
 		case RESUME_DROP_NO_NEIGHBOUR:
 			drop_unresolved(w, m);
 			break;
+		case RESUME_DROP_NO_SA:
+			packet_drop(w, m, DROP_NO_SA_OUT);
+			break;
 		}
 	}
 	b->n = 0;

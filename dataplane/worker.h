@@ -22,7 +22,7 @@
 /*
  * received + made + resumed = forwarded + punted + consumed + held + sum of drops, summed over all
  * workers, whenever no packet is under way. `held` and `resumed` bracket the time that a packet
- * waits for a neighbour, for other fragments or in another worker's inbox.
+ * waits for a neighbour, an SA or other fragments, or in another worker's inbox.
  */
 struct worker_counters {
 	uint64_t received;  /* from ports and from the host */
@@ -33,9 +33,10 @@ struct worker_counters {
 			     * became part of a whole */
 	uint64_t held, resumed;
 	uint64_t drops[DROP_COUNT];
-	uint64_t sealed, opened; /* packets through crypto, of those above */
-	uint64_t path_mtus;      /* of SAs, learnt */
-	uint64_t ecn_odd;        /* packets with ECN fields that should not occur together */
+	uint64_t sealed, opened;    /* packets through crypto, of those above */
+	uint64_t path_mtus;         /* of SAs, learnt */
+	uint64_t ecn_odd;           /* packets with ECN fields that should not occur together */
+	uint64_t sa_wait_overflows; /* dropped, as too many waited for an SA */
 	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
 	struct {
 		uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, punted, from_host;

@@ -214,3 +214,9 @@ ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flo
 	if (xfrm_encode_acquire(&buf, &head, &p, flow, ctl->acquire_seq))
 		publish(ctl, XFRMNLGRP_ACQUIRE, &buf);
 }
+
+bool
+ctl_acquire_heard(const struct ctl *ctl)
+{
+	return event_wanted(ctl, XFRMNLGRP_ACQUIRE);
+}

@@ -51,3 +51,4 @@ void ctl_tick(struct ctl *ctl, uint64_t now);
 
 /* A protect policy found no SA for the flow: XFRM_MSG_ACQUIRE to the subscribers. */
 void ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flow);
+bool ctl_acquire_heard(const struct ctl *ctl); /* whether there are any */

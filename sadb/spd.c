@@ -297,6 +297,7 @@ entry_unlink(struct spd *spd, struct entry *e)
 	timed_remove(e);
 	slots_leave(&spd->slots, e->slot);
 	spd->count[e->policy.params.id.dir]--;
+	spd->version++;
 	reclaim_defer(spd->reclaim, entry_release, spd, &e->retired);
 }
 
@@ -324,6 +325,7 @@ add(struct spd *spd, struct entry *e)
 	e->policy.order = ++spd->order;
 	e->policy.index = index_make(spd, e);
 	spd->count[e->policy.params.id.dir]++;
+	spd->version++;
 	resolve_add(spd, e);
 	timed_add(spd, e);
 	entry_insert(spd, e);
@@ -344,6 +346,7 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	e->policy.order = old->policy.order;
 	e->policy.index = old->policy.index;
 	slots_replace(&spd->slots, e->slot, e);
+	spd->version++;
 	resolve_add(spd, e);
 	resolve_remove(spd, old);
 	timed_add(spd, e);
@@ -501,4 +504,22 @@ spd_memory(const struct spd *spd)
 		.tables = heads * sizeof(void *) + spd->slots.size * sizeof(void *) +
 			  (spd->by_sa_mask + UINT64_C(1)) * sizeof(*spd->by_sa),
 	};
+}
+
+uint32_t
+spd_max_policies(const struct spd *spd)
+{
+	return spd->max_policies;
+}
+
+uint64_t
+spd_version(const struct spd *spd)
+{
+	return spd->version;
+}
+
+uint32_t
+spd_slot(const struct policy *policy)
+{
+	return container_of(policy, struct entry, policy)->slot;
 }

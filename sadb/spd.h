@@ -108,6 +108,11 @@ void spd_tick(struct spd *spd, uint64_t now);
 struct policy *spd_next(struct spd *spd, uint32_t *cursor);
 void spd_count(const struct spd *spd, uint32_t count[SPD_DIRS]);
 uint32_t spd_tuples(const struct spd *spd); /* combinations of prefix lengths in use */
+uint32_t spd_max_policies(const struct spd *spd);
+
+/* Another number whenever a lookup may have another answer than before, or its policy another SA.
+ */
+uint64_t spd_version(const struct spd *spd);
 
 /* Bytes held, by what for. */
 struct spd_memory {
@@ -126,6 +131,10 @@ struct spd_memory spd_memory(const struct spd *spd);
  */
 struct policy *spd_lookup(const struct spd *spd, uint64_t tenant, enum spd_dir dir,
 			  const struct flow *flow);
+
+/* Worker: a number below spd_max_policies() that no other policy has; one that replaces another has
+ * the same. */
+uint32_t spd_slot(const struct policy *policy);
 
 #define SPD_BURST 64 /* queries that are answered at once */
 

@@ -109,7 +109,8 @@ struct spd {
 	uint32_t by_sa_mask;
 	uint32_t max_policies, tuples;
 	uint32_t count[SPD_DIRS];
-	uint64_t order; /* of the last policy added */
+	uint64_t order;   /* of the last policy added */
+	uint64_t version; /* see spd_version() */
 	struct entry_list timed;
 	const struct spd_observer *expiry;
 	struct sad_observer observer;

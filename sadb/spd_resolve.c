@@ -57,6 +57,7 @@ resolve(struct spd *spd, struct entry *e, const struct wanted *w)
 
 	/* Release: a worker that follows the pointer sees the whole SA. */
 	atomic_store_explicit(&e->policy.sa, sa, memory_order_release);
+	spd->version++;
 }
 
 static bool

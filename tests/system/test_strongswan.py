@@ -5,6 +5,7 @@ regression tests have: what IKE negotiates is what the packets get, and nothing 
 """
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -218,12 +219,37 @@ class TestRekey:
 
 class TestTraps:
     def test_net2net_route(self, moon, sun, eye):
-        """A trap: nothing is up until the first packet asks for it."""
+        """A trap: nothing is up until the first packet asks for it, which arrives."""
         configure(moon, sun, start_action="trap")
         assert moon.charon.sas() == []
-        wait_for(lambda: moon.client.reaches(BOB), "the tunnel that the first packet asked for")
+        moon.client.ping(BOB, count=1)
         moon.charon.await_children("net")
         traffic(moon, sun, eye)
+
+    def test_net2net_route_loses_nothing(self, moon, sun, eye):
+        """What comes while IKE negotiates waits, and arrives before what comes later."""
+        configure(moon, sun, start_action="trap")
+        with Flow(moon.client, sun.client, BOB, interval=0.1) as flow:
+            flow.await_more(20)
+        assert (flow.lost, flow.twice) == ([], 0), flow.sent
+        assert len(moon.charon.children("net")) == 1
+
+    def test_net2net_route_keeps_the_first(self, moon, sun, eye):
+        """A burst of more than may wait, to a peer that takes its time."""
+        configure(moon, sun, start_action="trap")
+        before = moon.engine.drops()["no_sa_out"]
+        sun.charon.process.send_signal(signal.SIGSTOP)
+        try:
+            with Flow(moon.client, sun.client, BOB, interval=3600) as flow:
+                for _ in range(100):
+                    flow.send_round()
+                wait_for(lambda: moon.engine.drops()["no_sa_out"] == before + 36, "36 to be too many")
+                assert moon.engine.ctl("policy", "show")["waiting"]["packets"] == 64
+                sun.charon.process.send_signal(signal.SIGCONT)
+                flow.await_more(64)
+        finally:
+            sun.charon.process.send_signal(signal.SIGCONT)
+        assert (flow.lost, flow.twice) == (list(range(65, 101)), 0)
 
     def test_net2net_route_narrow(self, moon, sun, eye):
         """

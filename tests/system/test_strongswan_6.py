@@ -74,7 +74,7 @@ def test_net2net_route(sites, eye):
     """A trap; the acquire's number comes back with the SAs that it led to."""
     _, moon, sun = sites
     configure(moon, sun, start_action="trap")
-    wait_for(lambda: moon.client.reaches(BOB), "the tunnel that the first packet asked for")
+    moon.client.ping(BOB, count=1)
     moon.charon.await_children("net")
     traffic(moon, sun, eye)
 
@@ -128,7 +128,7 @@ def test_net2net_route_narrow(asked):
         "low": {"local_ts": "10.2.0.0/25", "remote_ts": moon.net},
         "high": {"local_ts": "10.2.0.128/25", "remote_ts": moon.net}}))
     for address in BOB, "10.2.0.130":
-        wait_for(lambda: moon.client.reaches(address), "the tunnel that the first packet asked for")
+        moon.client.ping(address, count=1)  # the first packet of all waits for its SA
     assert [child["remote-ts"] for child in moon.charon.await_children("net", 2)] == [
         ["10.2.0.0/25"], ["10.2.0.128/25"]]
     seen = eye.look()

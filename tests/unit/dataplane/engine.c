@@ -16,6 +16,7 @@
 #include <rte_malloc.h>
 
 #include "dataplane/natt.h"
+#include "dataplane/sa_wait.h"
 #include "dataplane/waiting.h"
 #include "frame.h"
 
@@ -105,6 +106,7 @@ make_tables(struct engine *e, unsigned int workers)
 	dp->acquires =
 		rte_ring_create_elem("acquires", sizeof(struct acquire), 64, SOCKET_ID_ANY, 0);
 	assert_int_equal(waiting_start(dp, &why), 0);
+	assert_int_equal(sa_wait_start(dp, &why), 0);
 	assert_int_equal(natt_start(dp, &why), 0);
 }
 
@@ -226,6 +228,7 @@ engine_stop(struct engine *e)
 	engine_check(e);
 	for (unsigned int i = 0; i < dp->workers_count; i++)
 		worker_free(dp->workers[i]);
+	sa_wait_stop(dp);
 	waiting_stop(dp);
 	for (unsigned int i = 0; i < dp->ifaces_count; i++)
 		drain(dp->ifaces[i].to_host);

@@ -20,6 +20,7 @@
 #include "dataplane/esp.h"
 #include "dataplane/ip_parse.h"
 #include "dataplane/room.h"
+#include "dataplane/sa_wait.h"
 #include "dataplane/walk.h"
 #include "dataplane/worker.h"
 
@@ -482,6 +483,7 @@ C53_C55_B38_B39_without_an_sa_or_a_policy_nothing_leaves(void **state)
 	gateway_start(&g, CRYPTO_IPSEC_MB);
 	g.dp->acquires = rte_ring_create_elem("acquires", sizeof(struct acquire), 16, SOCKET_ID_ANY,
 					      RING_F_SC_DEQ);
+	assert_int_equal(sa_wait_start(g.dp, NULL), 0);
 	burst_add(&burst, clear_packet(&t, 100));
 	seal(&g, &burst);
 	assert_int_equal(g.w->leaving.n, 0);
@@ -497,6 +499,7 @@ C53_C55_B38_B39_without_an_sa_or_a_policy_nothing_leaves(void **state)
 	/* One acquire a second for a policy. */
 	assert_int_equal(rte_ring_count(g.dp->acquires), 1);
 	rte_ring_free(g.dp->acquires);
+	sa_wait_stop(g.dp);
 	free_burst(&g.w->errors);
 	gateway_stop(&g);
 }
