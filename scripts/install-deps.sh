@@ -21,7 +21,7 @@ strongswan=(
 demo=("${build[@]}" "${strongswan[@]}" ethtool iputils-ping iperf3 tshark)
 test=(
 	"${demo[@]}" clang clang-format libclang-rt-14-dev llvm-14 shellcheck git tcpdump spin
-	user-mode-linux kmod systemd
+	user-mode-linux kmod systemd valgrind
 	python3-pytest python3-scapy python3-cryptography python3-yaml python3-z3
 	nftables apparmor
 	# what libreswan wants, which itself conflicts with strongSwan's packages and is unpacked below

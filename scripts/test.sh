@@ -154,6 +154,9 @@ if [[ ${gcc-} ]]; then
 	fi
 	system gcc build-gcc ${long:+"$long"}
 	single "demo" scripts/demo.sh --built build-gcc
+	single "instructions a packet" env SEALANE_BUILD=build-gcc \
+		/usr/bin/python3 bench/instructions.py
+	sed 's/^/        /' "$logs/out"
 fi
 if [[ ${asan-} ]]; then
 	unit asan
