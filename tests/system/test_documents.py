@@ -2,7 +2,8 @@
 """
 What README.md, docs/strongswan.md and docs/libreswan.md tell a newcomer to type, typed: each of two
 gateways is a machine where their files are written and their commands run, until a tunnel carries
-traffic. Packages come from what is installed or unpacked here; ports are veths instead of NICs.
+traffic. systemd starts services there, by their units and our drop-ins. Packages come from what is installed
+or unpacked here; ports are veths instead of NICs.
 """
 
 import contextlib
@@ -63,10 +64,6 @@ class Gateway:
     def run(self, line):
         if line.startswith("apt install "):
             self.apt(*line.split()[2:])
-        elif line == "systemctl daemon-reload":
-            pass
-        elif line.startswith("systemctl "):
-            self.machine.restart(line.split()[-1])
         elif line.endswith(" monitor"):  # has no end
             self.machine.shell(f"timeout 0.5 {line} || [ $? = 124 ]")
         else:
@@ -148,13 +145,43 @@ def test_ike(gateways, document):
         gateway.follow(look)
 
 
+def main_process(gateway, unit):
+    """Of an active service, else None."""
+    said = gateway.machine.shell(f"systemctl show -p ActiveState -p MainPID {unit}").split()
+    return next(line for line in said if "PID" in line) if "ActiveState=active" in said else None
+
+
+def test_systemd_starts_again_what_ended(gateways):
+    """charon and the engine, each killed; and no charon that would talk to the kernel."""
+    one, two, eye = gateways
+    for step in steps(ROOT / "docs/strongswan.md"):
+        for gateway in one, two:
+            gateway.follow(line for line in step if not line[1].startswith("sealane"))
+    await_tunnel(one, two)
+    for unit in "strongswan", "sealaned":
+        before = main_process(one, unit)
+        one.run(f"systemctl kill -s KILL --kill-who=main {unit}")
+        wait_for(lambda: main_process(one, unit) not in (None, before), f"another {unit}", every=0.1)
+        if unit == "sealaned":
+            one.follow(what for what in steps(ROOT / "README.md")[2] if what[1].startswith("ip "))
+        wait_for(lambda: one.client.reaches("10.2.0.2"), "the tunnel", 60)
+        wait_for(lambda: "talks to the engine" in one.machine.shell("sealane-xfrm --check", check=False),
+                 "charon and the engine to meet", every=0.1)
+        traffic(one, two, eye)
+    one.run("rm $(find /usr/local -name libsealane-xfrm.so)")
+    with pytest.raises(AssertionError, match="libsealane-xfrm.so is neither in"):
+        one.run("systemctl restart strongswan")
+    assert main_process(one, "strongswan") is None
+    one.run("! pgrep charon")
+
+
 def await_tunnel(*gateways):
     for gateway in gateways:
         try:
             wait_for(lambda: [sa["state"] for sa in gateway.sas()].count("valid") >= 2, "the tunnel",
                      30, every=0.1)
         except AssertionError as error:
-            raise AssertionError(f"{error}{gateway.machine.logs()}") from None
+            raise AssertionError(f"{error}{gateway.machine.log()}") from None
 
 
 IPSEC_CONF = """
@@ -179,6 +206,7 @@ def test_legacy_charon(gateways):
         gateway.write("/etc/ipsec.secrets", ': PSK "what both know"\n')
         gateway.run("install -D /usr/local/share/sealane/systemd/strongswan-starter.conf "
                     "/etc/systemd/system/strongswan-starter.service.d/sealane.conf")
+        gateway.run("systemctl daemon-reload")
         gateway.run("systemctl restart strongswan-starter")
         wait_for(lambda: "net" in gateway.machine.shell("ipsec statusall", check=False), "the starter",
                  every=0.1)
