@@ -109,6 +109,13 @@ class Engine:
         assert result.returncode == 0, f"sealanectl {words}: {result.stderr}"
         return result.stdout
 
+    def believes(self, *pids):
+        """What `sealane-xfrm --check` says of processes: (status, text)."""
+        result = subprocess.run(
+            [TOOLS / "sealane-xfrm", "--check", *map(str, pids)], capture_output=True, text=True,
+            env={**os.environ, "SEALANE_SHOW_SOCKET": self.path("show.sock")})
+        return result.returncode, result.stdout + result.stderr
+
     def drops(self):
         """Packets dropped so far, by reason."""
         return {row["reason"]: row["packets"] for row in self.ctl("drops", "show")["drops"]}

@@ -56,12 +56,6 @@ def test_a_thousand_sas_over_the_socket(gateway):
 
 
 class TestCheck:
-    def check(self, engine, *pids):
-        result = subprocess.run(
-            [TOOLS / "sealane-xfrm", "--check", *map(str, pids)], capture_output=True, text=True,
-            env={**os.environ, "SEALANE_SHOW_SOCKET": engine.path("show.sock")})
-        return result.returncode, result.stdout + result.stderr
-
     @pytest.fixture
     def monitor(self, gateway):
         process = subprocess.Popen(
@@ -75,11 +69,11 @@ class TestCheck:
         process.wait()
 
     def test_of_one_that_talks_to_the_engine(self, gateway, monitor):
-        assert self.check(gateway.engine, monitor.pid) == (
+        assert gateway.engine.believes(monitor.pid) == (
             0, f"process {monitor.pid}: talks to the engine\n")
 
     def test_of_one_without_the_library(self, gateway, monitor):
-        status, said = self.check(gateway.engine, monitor.pid, os.getpid())
+        status, said = gateway.engine.believes(monitor.pid, os.getpid())
         assert status == 1
         assert f"process {os.getpid()}: talks to the kernel" in said
 
@@ -87,14 +81,14 @@ class TestCheck:
         other = subprocess.Popen([TOOLS / "sealane-xfrm", "sleep", "600"])
         try:
             wait_for(lambda: "no connection to this engine" in
-                     self.check(gateway.engine, other.pid)[1], "the library to be there")
-            assert self.check(gateway.engine, other.pid)[0] == 1
+                     gateway.engine.believes(other.pid)[1], "the library to be there")
+            assert gateway.engine.believes(other.pid)[0] == 1
         finally:
             other.kill()
             other.wait()
 
     def test_of_none_and_without_an_engine(self, gateway, tmp_path):
-        status, said = self.check(gateway.engine, 2 ** 22 + 1)
+        status, said = gateway.engine.believes(2 ** 22 + 1)
         assert status == 1 and "not there" in said
         result = subprocess.run([TOOLS / "sealane-xfrm", "--check", "1"], capture_output=True,
                                 env={**os.environ, "SEALANE_SHOW_SOCKET": str(tmp_path / "none")})

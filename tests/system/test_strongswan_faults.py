@@ -109,6 +109,24 @@ def test_engine_and_charon_killed(tunnel):
     moon.client.tcp(sun.client, BOB)
 
 
+def test_check_knows_whether_charon_talks_to_the_engine(tunnel):
+    moon, sun = tunnel
+    pid = moon.charon.process.pid
+    assert moon.engine.believes(pid) == (0, f"process {pid}: talks to the engine\n")
+    assert sun.engine.believes(pid) == (
+        1, f"process {pid}: has the library, and no connection to this engine\n")
+    moon.engine.kill()
+    status, said = moon.engine.believes(pid)
+    assert status == 1 and "show.sock" in said
+    moon.engine.start()
+    moon.set_up()
+    wait_for(lambda: moon.engine.believes(pid)[0] == 0, "charon to be back", every=0.1)
+    moon.charon.kill()
+    assert moon.engine.believes(pid) == (
+        1, f"process {pid}: not there, or not to be looked at by this user\n")
+    charon_again(moon, sun)
+
+
 @pytest.mark.parametrize("times", TIMES)
 def test_charon_killed(tunnel, times):
     """The SAs go on without it, so no packet is lost; then it makes others."""

@@ -42,6 +42,14 @@ def test_kernel_libipsec(sites, eye, proposal, starts):
     assert all(now > then + 200 for now, then in zip(moon.sealed(), before))
 
 
+def test_check_sees_a_charon_without_the_library(sites):
+    _, moon, sun = sites
+    ours, other = moon.charon.process.pid, sun.charon.process.pid
+    assert moon.engine.believes(ours, other) == (
+        1, f"process {ours}: talks to the engine\n"
+           f"process {other}: talks to the kernel: not started under sealane-xfrm\n")
+
+
 def test_kernel_libipsec_rekeyed_from_both_sides(sites, eye):
     _, moon, sun = sites
     configure(moon, sun)
