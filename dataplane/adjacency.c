@@ -58,26 +58,16 @@ l2_from_host(struct l2 *l2, const struct rte_mbuf *m, const struct packet *p,
 /* Where the packet before went: the next one mostly goes the same way. */
 struct way {
 	const struct nexthop *nh; /* NULL: nowhere yet */
-	union ip_addr dst;        /* a packet of the same nexthop may have another neighbour */
+	union ip_addr dst;        /* without a gateway, this is the neighbour */
 	uint8_t family;
-	uint16_t vrf;
-	bool sealed;
-	uint32_t flow_hash;
 	struct l2 l2;
 };
 
 static bool
-is_same_dst(const struct way *way, const struct packet *p, const union ip_addr *dst)
-{
-	return way->nh != NULL && way->family == p->family && ip_addr_equal(&way->dst, dst);
-}
-
-/* Sealed packets have their outer header's route, which is not looked up yet. */
-static bool
 is_same_way(const struct way *way, const struct packet *p, const union ip_addr *dst)
 {
-	return (p->flags & PACKET_SEALED) != 0 && way->sealed && is_same_dst(way, p, dst) &&
-	       way->vrf == p->vrf && way->flow_hash == p->flow_hash;
+	return way->nh == p->nh && way->family == p->family &&
+	       (p->nh->type == NEXTHOP_GATEWAY || ip_addr_equal(&way->dst, dst));
 }
 
 /* The route's next hop, or looked up (again) where the packet waited or was sealed. */
@@ -143,9 +133,6 @@ find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 	way->nh = p->nh;
 	way->dst = *dst;
 	way->family = p->family;
-	way->vrf = p->vrf;
-	way->flow_hash = p->flow_hash;
-	way->sealed = (p->flags & PACKET_SEALED) != 0;
 	l2_begin(&way->l2, &neigh->mac, &out->mac);
 	l2_end(&way->l2, out,
 	       p->family == FAMILY_V4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
@@ -166,11 +153,6 @@ find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
 		return true;
 	}
 	dst = ip_dst(m);
-	if (is_same_way(way, p, &dst)) {
-		p->nh = way->nh;
-		p->out = way->nh->iface;
-		return true;
-	}
 	p->nh = find_next_hop(w, p, &dst);
 	reason = check_next_hop(w, p);
 	if (unlikely(reason != DROP_COUNT)) {
@@ -178,7 +160,7 @@ find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
 		return false;
 	}
 	p->out = p->nh->iface;
-	return (way->nh == p->nh && is_same_dst(way, p, &dst)) || find_way(w, m, p, &dst, way);
+	return is_same_way(way, p, &dst) || find_way(w, m, p, &dst, way);
 }
 
 /* False, and dropped, where a foreign buffer left no room in front. */
@@ -218,34 +200,44 @@ send_cut(struct worker *w, struct rte_mbuf *m, uint16_t mtu, const struct l2 *l2
 	tx(w, &b);
 }
 
+/* Packets that are alike go one way. */
+static void
+leave(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint16_t number,
+      const struct l2 *l2)
+{
+	const struct iface *out = &w->dp->ifaces[number];
+
+	packet(m)->out = number;
+	/* Relaxed: seen a poll later at worst. */
+	if (unlikely(!atomic_load_explicit(&out->up, memory_order_relaxed))) {
+		packet_drop(w, m, DROP_PORT_DOWN);
+	} else if (unlikely(rte_pktmbuf_pkt_len(m) > out->mtu)) {
+		/* What is ready goes first: order is kept. */
+		tx(w, ready);
+		send_cut(w, m, out->mtu, l2);
+	} else if (put_l2(w, m, l2)) {
+		burst_add(ready, m);
+	}
+}
+
 void
 adjacency(struct worker *w, struct burst *b)
 {
-	unsigned int n = b->n;
+	unsigned int n = b->n, run;
 	struct way way;
 
 	way.nh = NULL;
-	way.sealed = false;
 	b->n = 0; /* from here on what is ready */
-	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		struct packet *p = packet(m);
-		const struct iface *out;
+	for (unsigned int i = 0; i < n; i += run) {
+		struct packet *p = packet(b->m[i]);
+		uint16_t out;
 
-		if (!find_l2(w, m, p, &way))
+		run = 1;
+		if (!find_l2(w, b->m[i], p, &way))
 			continue;
-		out = &w->dp->ifaces[p->out];
-		/* Relaxed: seen a poll later at worst. */
-		if (unlikely(!atomic_load_explicit(&out->up, memory_order_relaxed))) {
-			packet_drop(w, m, DROP_PORT_DOWN);
-			continue;
-		}
-		if (unlikely(rte_pktmbuf_pkt_len(m) > out->mtu)) {
-			/* What is ready goes first: order is kept. */
-			tx(w, b);
-			send_cut(w, m, out->mtu, &way.l2);
-		} else if (put_l2(w, m, &way.l2)) {
-			burst_add(b, m);
-		}
+		out = p->out;
+		run = packets_alike(b->m + i, n - i);
+		for (unsigned int k = i; k < i + run; k++)
+			leave(w, b, b->m[k], out, &way.l2);
 	}
 }

@@ -100,14 +100,26 @@ parse_frame(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t *
 	return DROP_COUNT;
 }
 
+/* What the sender's card, or ours, left for others to do. */
+static inline void
+complete(const struct worker *w, struct rte_mbuf *m, struct packet *p)
+{
+	const struct iface *iface = &w->dp->ifaces[p->in];
+	bool certain = (p->flags & PACKET_L4_PARTIAL) != 0 ||
+		       (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+
+	if (p->proto == IPPROTO_TCP && p->fragment == 0 && rte_pktmbuf_pkt_len(m) > iface->mtu)
+		p->flags |= PACKET_MERGED;
+	if (certain || w->dp->ports[iface->port].rx_partial)
+		checksum_complete(m, certain);
+	p->flags &= (uint16_t)~PACKET_L4_PARTIAL;
+}
+
 /* The IP header; the port may have checked the checksum, or left it out, already. */
 static enum drop_reason
 parse_packet(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t type)
 {
 	uint64_t state = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-	const struct iface *iface = &w->dp->ifaces[p->in];
-	const struct port *port = &w->dp->ports[iface->port];
-	bool certain;
 	enum drop_reason reason;
 
 	if (!ip_parse(m, state == RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN, &reason))
@@ -118,14 +130,8 @@ parse_packet(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t 
 		return DROP_IP_CSUM;
 	if (p->family == FAMILY_V4 && state == RTE_MBUF_F_RX_IP_CKSUM_NONE)
 		checksum_ipv4(rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *));
-
-	if (p->proto == IPPROTO_TCP && p->fragment == 0 && rte_pktmbuf_pkt_len(m) > iface->mtu)
-		p->flags |= PACKET_MERGED;
-	certain = (p->flags & PACKET_L4_PARTIAL) != 0 ||
-		  (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
-	if (certain || port->rx_partial)
-		checksum_complete(m, certain);
-	p->flags &= (uint16_t)~PACKET_L4_PARTIAL;
+	complete(w, m, p);
+	ip_parse_run(m, &w->runs);
 	return DROP_COUNT;
 }
 
@@ -189,18 +195,21 @@ from_host(struct worker *w, struct rte_mbuf *m, struct packet *p, bool link)
 		burst_add(&w->outbound, m);
 }
 
-/* A received packet to the list where it starts. */
-static void
+/* A received packet to the list where it starts. False where it goes to the host at once. */
+static bool
 received(struct worker *w, struct rte_mbuf *m, struct packet *p)
 {
-	if (is_esp(w, m, p))
+	if (is_esp(w, m, p)) {
 		burst_add(&w->inbound, m);
-	else if (is_ah(p))
+	} else if (is_ah(p)) {
 		burst_add(&w->inbound_ah, m);
-	else if (p->family == FAMILY_V6 && is_link_nd(m))
+	} else if (p->family == FAMILY_V6 && is_link_nd(m)) {
 		packet_punt(w, m);
-	else
+		return false;
+	} else {
 		burst_add(&w->clear, m);
+	}
+	return true;
 }
 
 /*
@@ -232,7 +241,89 @@ classify_fragment(struct worker *w, struct rte_mbuf *m)
 	received(w, m, packet(m));
 }
 
+/* The list of all packets that are like this one, or NULL where it hangs on each packet. */
+static struct burst *
+list_of(struct worker *w, const struct rte_mbuf *m, const struct packet *p)
+{
+	const struct rte_udp_hdr *udp =
+		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
+
+	switch (p->proto) {
+	case IPPROTO_ESP:
+		return &w->inbound;
+	case IPPROTO_AH:
+		return &w->inbound_ah;
+	case IPPROTO_UDP: /* to such a port, ESP or not */
+		return natt_is_port(w->dp, udp->dst_port) ? NULL : &w->clear;
+	case IPPROTO_ICMPV6: /* neighbour discovery, by its hop limit */
+		return NULL;
+	default:
+		return &w->clear;
+	}
+}
+
+/* Whether a received frame may be like another: nothing is known of it, and nothing odd. */
+static inline bool
+is_plain(const struct rte_mbuf *m, uint16_t in)
+{
+	/* What "bad" says, and "none" as well: both have that bit. */
+	const uint64_t odd = RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD |
+			     RTE_MBUF_F_RX_VLAN_STRIPPED;
+
+	return (m->ol_flags & odd) == 0 && packet(m)->in == in && packet(m)->flags == 0 &&
+	       rte_pktmbuf_data_len(m) >= RTE_ETHER_HDR_LEN;
+}
+
+/* A packet of which is known what the one before turned out to be. */
 static void
+receive_again(struct worker *w, struct rte_mbuf *m, struct packet *p)
+{
+	p->flags &= (uint16_t)~PACKET_UDP_ENCAP;
+	p->spi_lead = 0;
+	received(w, m, p);
+}
+
+/*
+ * Frames whose headers are those of the one before, which is on a list: what was found out about
+ * that one is so of them, too. Returns how many of the n there are.
+ */
+static unsigned int
+classify_like(struct worker *w, struct rte_mbuf *const *m, unsigned int n,
+	      const struct rte_mbuf *before)
+{
+	const struct iface *iface = &w->dp->ifaces[packet(before)->in];
+	const uint8_t *l2 = rte_pktmbuf_mtod(before, const uint8_t *) - RTE_ETHER_HDR_LEN;
+	struct burst *list = list_of(w, before, packet(before));
+	struct ip_like like;
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	ip_like_begin(&like, before);
+	for (i = 0; i < n; i++) {
+		const uint8_t *frame = rte_pktmbuf_mtod(m[i], const uint8_t *);
+		uint32_t len = rte_pktmbuf_data_len(m[i]);
+
+		if (!is_plain(m[i], like.known->in) ||
+		    (ip_differ(frame, l2, UINT64_MAX) | ip_differ(frame + 6, l2 + 6, UINT64_MAX)) !=
+			    0 ||
+		    !ip_like_parse(&like, m[i], RTE_ETHER_HDR_LEN, len - RTE_ETHER_HDR_LEN,
+				   iface->mtu, (m[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) == 0))
+			break;
+		bytes += len;
+		if (unlikely(w->dp->ports[iface->port].rx_partial))
+			checksum_complete(m[i], false);
+		if (likely(list != NULL))
+			burst_add(list, m[i]);
+		else
+			receive_again(w, m[i], packet(m[i]));
+	}
+	w->count.iface[like.known->in].rx_packets += i;
+	w->count.iface[like.known->in].rx_bytes += bytes;
+	return i;
+}
+
+/* True where the packet is on a list now, for others to be compared with. */
+static bool
 classify_one(struct worker *w, struct rte_mbuf *m)
 {
 	struct packet *p = packet(m);
@@ -243,7 +334,7 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 	reason = parse_frame(w, m, p, &type);
 	if (unlikely(reason != DROP_COUNT)) {
 		packet_drop(w, m, reason);
-		return;
+		return false;
 	}
 	if (unlikely(type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6)) {
 		if (type != ETHERTYPE_ARP)
@@ -252,7 +343,7 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 			from_host(w, m, p, true);
 		else
 			packet_punt(w, m);
-		return;
+		return false;
 	}
 	reason = parse_packet(w, m, p, type);
 	if (unlikely(reason != DROP_COUNT))
@@ -262,13 +353,22 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 	else if (unlikely(p->fragment != 0))
 		classify_fragment(w, m);
 	else
-		received(w, m, p);
+		return received(w, m, p);
+	return false;
 }
 
 void
 classify(struct worker *w, struct burst *b)
 {
-	for (unsigned int i = 0; i < b->n; i++)
-		classify_one(w, b->m[i]);
+	unsigned int run;
+
+	for (unsigned int i = 0; i < b->n; i += run) {
+		struct rte_mbuf *m = b->m[i];
+
+		run = 1;
+		if (classify_one(w, m) && packet(m)->run != 0 &&
+		    packet(m)->l2_len == RTE_ETHER_HDR_LEN)
+			run += classify_like(w, b->m + i + 1, b->n - i - 1, m);
+	}
 	b->n = 0;
 }

@@ -385,6 +385,7 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 		return DROP_INNER;
 	if (!tos_decap(w, sa, outer_tos, rte_pktmbuf_mtod(m, void *), family))
 		return DROP_ECN;
+	ip_parse_run(m, &w->runs);
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
@@ -399,6 +400,7 @@ inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t
 		return reason;
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->spi_lead = 0;
+	p->run = 0;
 	return enter_tenant(w->dp, p->sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
@@ -423,10 +425,43 @@ inbound_join(struct worker *w, struct rte_mbuf *m)
 		burst_add(&w->clear, m);
 }
 
+/*
+ * An inner packet like one before, which came by the same SA and is on the list: what was found out
+ * about that one is so of this one, too. False, and nothing is changed, where it is not so.
+ */
+static inline bool
+inner_like(struct rte_mbuf *m, const struct ip_like *like, uint8_t next_header, uint32_t front,
+	   uint32_t len)
+{
+	const uint8_t *outer = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct packet *p = packet(m), *q = like->known;
+	uint16_t flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
+
+	if (q == NULL || p->sa != q->sa || p->in != q->in || flags != q->flags ||
+	    next_header != (q->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6))
+		return false;
+	/* Where the outer header changes the inner one, it does it one by one. */
+	if ((q->sa->flags & SA_DECAP_DSCP) != 0 ||
+	    ((tos_get(outer, p->family) ^ tos_get(outer + front, q->family)) & ECN_MASK) != 0)
+		return false;
+	return ip_like_parse(like, m, front, len, UINT32_MAX, true);
+}
+
+/* What was protected becomes the packet, as inbound_inner() says, or inbound_mode(). */
+static inline enum drop_reason
+unwrap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
+{
+	return likely(packet(m)->sa->mode == SA_MODE_TUNNEL)
+		       ? inbound_inner(w, m, next_header, front, len)
+		       : inbound_mode(w, m, next_header, front, len);
+}
+
 /* RFC 4303 section 3.4.4.1, once the integrity is known. */
 void
 esp_decap(struct worker *w, struct burst *b)
 {
+	struct ip_like like = {.known = NULL};
+
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		const struct packet *p = packet(m);
@@ -449,16 +484,20 @@ esp_decap(struct worker *w, struct burst *b)
 			packet_consume(w, m);
 			continue;
 		}
+		len -= ESP_TRAILER + pad_len;
 		/* 3. What was protected, at `route`. */
-		reason = likely(sa->mode == SA_MODE_TUNNEL)
-				 ? inbound_inner(w, m, next_header, front,
-						 len - ESP_TRAILER - pad_len)
-				 : inbound_mode(w, m, next_header, front,
-						len - ESP_TRAILER - pad_len);
-		if (reason != DROP_COUNT)
+		if (inner_like(m, &like, next_header, front, len)) {
+			burst_add(&w->clear, m);
+			continue;
+		}
+		reason = unwrap(w, m, next_header, front, len);
+		if (reason != DROP_COUNT) {
 			packet_drop(w, m, reason);
-		else
-			inbound_join(w, m);
+			continue;
+		}
+		if (p->run != 0)
+			ip_like_begin(&like, m);
+		inbound_join(w, m);
 	}
 	b->n = 0;
 }

@@ -56,8 +56,9 @@ seq_reserve(struct worker *w, struct burst *b)
 		struct sa *sa = packet(b->m[i])->sa;
 		/* Relaxed: an owner seen late costs a hand-over, the numbers are atomic anyway. */
 		uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_relaxed);
+		uint16_t out = packet(b->m[i])->out;
+		uint32_t granted, way = ++w->runs;
 		uint64_t first = 0;
-		uint32_t granted;
 
 		run = burst_run(b, i);
 		if (owner != w->id) {
@@ -73,7 +74,12 @@ seq_reserve(struct worker *w, struct burst *b)
 				refused(w, m, sa);
 				continue;
 			}
+			if (unlikely(packet(m)->out != out)) {
+				out = packet(m)->out;
+				way = ++w->runs;
+			}
 			packet(m)->seq = first + k;
+			packet(m)->run = way;
 			b->m[kept++] = m;
 		}
 		if (unlikely(sa->proto == IPPROTO_AH))

@@ -37,47 +37,25 @@ find_route(const struct worker *w, const struct packet *p, const union ip_addr *
 	return fib_lookup(w->dp->fib, p->vrf, p->family, dst, p->flow_hash);
 }
 
-/* The next hop of the packet before, and all that chose it. */
-struct before {
-	const struct nexthop *nh; /* NULL: there was none */
-	union ip_addr dst;
-	uint32_t flow_hash;
-	uint16_t vrf;
-	uint16_t flags;
-	uint8_t family;
-};
-
-static const struct nexthop *
-find_same_route(const struct worker *w, const struct packet *p, const union ip_addr *dst,
-		struct before *before)
-{
-	uint16_t flags = p->flags & PACKET_DECRYPTED;
-
-	if (before->nh == NULL || before->flow_hash != p->flow_hash || before->vrf != p->vrf ||
-	    before->flags != flags || before->family != p->family ||
-	    !ip_addr_equal(&before->dst, dst))
-		*before = (struct before){.nh = find_route(w, p, dst),
-					  .dst = *dst,
-					  .flow_hash = p->flow_hash,
-					  .vrf = p->vrf,
-					  .flags = flags,
-					  .family = p->family};
-	return before->nh;
-}
-
 void
 route(struct worker *w, struct burst *b)
 {
-	struct before before = {0};
+	unsigned int run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct packet *p = packet(b->m[i]);
+	for (unsigned int i = 0; i < b->n; i += run) {
 		union ip_addr dst = ip_dst(b->m[i]);
+		const struct nexthop *nh = find_route(w, packet(b->m[i]), &dst);
+		bool local = nh->type == NEXTHOP_LOCAL || nh->type == NEXTHOP_BROADCAST;
 
-		p->nh = find_same_route(w, p, &dst, &before);
-		p->out = p->nh->iface;
-		if (p->nh->type == NEXTHOP_LOCAL || p->nh->type == NEXTHOP_BROADCAST)
-			p->flags |= PACKET_LOCAL;
+		run = packets_alike(b->m + i, b->n - i);
+		for (unsigned int k = i; k < i + run; k++) {
+			struct packet *p = packet(b->m[k]);
+
+			p->nh = nh;
+			p->out = nh->iface;
+			if (local)
+				p->flags |= PACKET_LOCAL;
+		}
 	}
 }
 
@@ -125,9 +103,12 @@ to_host(struct worker *w, struct rte_mbuf *m, const struct packet *p)
 		packet_punt(w, m);
 }
 
-/* Whether the route, and the addresses, let the packet be forwarded; if not, why. */
+/*
+ * Whether the route, and the addresses, let the packet be forwarded; if not, why, and *error where
+ * its sender is told.
+ */
 static enum drop_reason
-check_route(struct worker *w, struct rte_mbuf *m, const struct packet *p)
+check_route(const struct rte_mbuf *m, const struct packet *p, enum icmp_error *error)
 {
 	union ip_addr addr = ip_dst(m);
 
@@ -140,19 +121,27 @@ check_route(struct worker *w, struct rte_mbuf *m, const struct packet *p)
 	case NEXTHOP_BLACKHOLE:
 		return DROP_BLACKHOLE;
 	case NEXTHOP_UNREACHABLE:
-		icmp_error(w, m, ICMP_ERR_HOST, 0);
+		*error = ICMP_ERR_HOST;
 		return DROP_UNREACHABLE;
 	case NEXTHOP_PROHIBIT:
-		icmp_error(w, m, ICMP_ERR_POLICY, 0);
+		*error = ICMP_ERR_POLICY;
 		return DROP_UNREACHABLE;
 	default:
-		icmp_error(w, m, ICMP_ERR_NO_ROUTE, 0);
+		*error = ICMP_ERR_NO_ROUTE;
 		return DROP_NO_ROUTE;
 	}
 	addr = ip_src(m);
 	if (unlikely(ip_addr_is_link_local(p->family, &addr)))
 		return DROP_MARTIAN;
 	return DROP_COUNT;
+}
+
+static void
+refuse(struct worker *w, struct rte_mbuf *m, enum drop_reason reason, enum icmp_error error)
+{
+	if (reason == DROP_UNREACHABLE || reason == DROP_NO_ROUTE)
+		icmp_error(w, m, error, 0);
+	packet_drop(w, m, reason);
 }
 
 /* One less in TTL or hop limit (RFC 1812 section 5.3.1); false where none is left. */
@@ -176,33 +165,50 @@ count_hop(struct rte_mbuf *m, struct packet *p)
 	return true;
 }
 
+/* Packets that are alike, and may be forwarded. Direction is decided here. */
+static void
+forward_run(struct worker *w, struct rte_mbuf *const *m, unsigned int n)
+{
+	bool outbound = w->dp->ifaces[packet(m[0])->out].side == SIDE_UNPROTECTED;
+	bool counts = (packet(m[0])->flags & PACKET_ICMP_ERROR) == 0;
+	struct burst *to = outbound ? &w->outbound : &w->leaving;
+	unsigned int kept = to->n;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (counts && unlikely(!count_hop(m[i], packet(m[i])))) {
+			icmp_error(w, m[i], ICMP_ERR_TTL, 0);
+			packet_drop(w, m[i], DROP_TTL);
+			continue;
+		}
+		to->m[kept++] = m[i];
+	}
+	to->n = (uint16_t)kept;
+}
+
 void
 forward(struct worker *w, struct burst *b)
 {
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		struct packet *p = packet(m);
-		enum drop_reason reason;
+	enum icmp_error error = ICMP_ERR_NO_ROUTE;
+	unsigned int run;
 
-		if (unlikely((p->flags & PACKET_LOCAL) != 0)) {
-			to_host(w, m, p);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		struct packet *p = packet(b->m[i]);
+		bool local = (p->flags & PACKET_LOCAL) != 0;
+		enum drop_reason reason = DROP_COUNT;
+
+		run = packets_alike(b->m + i, b->n - i);
+		if (likely(!local))
+			reason = check_route(b->m[i], p, &error);
+		if (likely(!local && reason == DROP_COUNT)) {
+			forward_run(w, b->m + i, run);
 			continue;
 		}
-		reason = check_route(w, m, p);
-		if (unlikely(reason != DROP_COUNT)) {
-			packet_drop(w, m, reason);
-			continue;
+		for (unsigned int k = i; k < i + run; k++) {
+			if (local)
+				to_host(w, b->m[k], packet(b->m[k]));
+			else
+				refuse(w, b->m[k], reason, error);
 		}
-		if ((p->flags & PACKET_ICMP_ERROR) == 0 && unlikely(!count_hop(m, p))) {
-			icmp_error(w, m, ICMP_ERR_TTL, 0);
-			packet_drop(w, m, DROP_TTL);
-			continue;
-		}
-		/* Direction is decided here. */
-		if (w->dp->ifaces[p->out].side == SIDE_UNPROTECTED)
-			burst_add(&w->outbound, m);
-		else
-			burst_add(&w->leaving, m);
 	}
 	b->n = 0;
 }

@@ -7,8 +7,10 @@
 
 #include <rte_ip.h>
 
+#include "checksum.h"
 #include "drop.h"
 #include "packet.h"
+#include "room.h"
 
 #define IP_EXT_MAX 8 /* IPv6 extension headers of one packet */
 
@@ -53,27 +55,98 @@ ip_src(const struct rte_mbuf *m)
 }
 
 /*
- * Whether all that a policy may ask is known to be the same of two parsed packets: what struct
- * packet says of them but for the SA, and what packet_flow() reads.
+ * Ends the parsing of a packet: it is like none before it, but those behind it may be like it,
+ * where addresses, and the ports or what stands in their place, tell all of their flow.
+ */
+static inline void
+ip_parse_run(struct rte_mbuf *m, uint32_t *runs)
+{
+	const uint16_t own = PACKET_MERGED | PACKET_FROM_HOST | PACKET_LARGE;
+	struct packet *p = packet(m);
+	size_t header =
+		p->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+
+	p->run = 0;
+	if (likely(p->fragment == 0 && p->l4_off == header && (p->flags & own) == 0 &&
+		   rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t)))
+		p->run = ++*runs;
+}
+
+/* Bits in which two words differ, of the bytes that `mask` has, in the order of memory. */
+static inline uint64_t
+ip_differ(const uint8_t *a, const uint8_t *b, uint64_t mask)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x ^ y) & rte_cpu_to_be_64(mask);
+}
+
+/* Two headers of one family that differ in lengths, identification, TTL and checksum at most. */
+static inline bool
+ip_alike(const uint8_t *a, const uint8_t *b, uint8_t family)
+{
+	uint64_t differ;
+
+	if (likely(family == FAMILY_V4))
+		return (ip_differ(a, b, 0xffff00000000ffff) |
+			ip_differ(a + 8, b + 8, 0x00ff0000ffffffff) |
+			ip_differ(a + 16, b + 16, UINT64_MAX)) == 0;
+	differ = ip_differ(a, b, 0xffffffff0000ff00);
+	for (unsigned int i = 8; i < sizeof(struct rte_ipv6_hdr); i += sizeof(differ))
+		differ |= ip_differ(a + i, b + i, UINT64_MAX);
+	return (differ | ip_differ(a + 36, b + 36, UINT64_MAX)) == 0;
+}
+
+/* A parsed packet that those behind it are compared with. */
+struct ip_like {
+	const uint8_t *header;
+	const struct packet *known; /* of all that are like it */
+	uint32_t least;             /* bytes of a packet: header, and ports */
+};
+
+/* `m` stays as it is meanwhile. Nothing is like a packet without packet.run. */
+static inline void
+ip_like_begin(struct ip_like *like, const struct rte_mbuf *m)
+{
+	like->header = rte_pktmbuf_mtod(m, const uint8_t *);
+	like->known = packet(m);
+	like->least = like->known->run == 0 ? UINT32_MAX
+					    : like->known->l4_off + (uint32_t)sizeof(uint32_t);
+}
+
+/*
+ * Parses a packet of `room` bytes at most behind the first `front` of the mbuf, if it is like the
+ * other: takes off what is in front, cuts what lies behind the IP length, and copies what is known.
+ * False, and nothing is changed, where it is not like it, is longer than `most`, or something is
+ * wrong with it: ip_parse() says what.
  */
 static inline bool
-packet_same_flow(const struct rte_mbuf *a, const struct rte_mbuf *b)
+ip_like_parse(const struct ip_like *like, struct rte_mbuf *m, uint32_t front, uint32_t room,
+	      uint32_t most, bool check_sum)
 {
-	const struct packet *p = packet(a), *q = packet(b);
-	const uint8_t *x = rte_pktmbuf_mtod(a, const uint8_t *);
-	const uint8_t *y = rte_pktmbuf_mtod(b, const uint8_t *);
-	const uint32_t ports = sizeof(uint32_t);
+	const uint8_t *at = rte_pktmbuf_mtod_offset(m, const uint8_t *, front);
+	uint32_t len;
 
-	if (memcmp(p, q, offsetof(struct packet, seq)) != 0 || p->fragment != 0 ||
-	    rte_pktmbuf_data_len(a) < p->l4_off + ports ||
-	    rte_pktmbuf_data_len(b) < p->l4_off + ports ||
-	    memcmp(x + p->l4_off, y + p->l4_off, ports) != 0)
+	if (room < like->least || !ip_alike(at, like->header, like->known->family))
 		return false;
-	if (p->family == FAMILY_V4)
-		return memcmp(x + offsetof(struct rte_ipv4_hdr, src_addr),
-			      y + offsetof(struct rte_ipv4_hdr, src_addr), 8) == 0;
-	return memcmp(x + offsetof(struct rte_ipv6_hdr, src_addr),
-		      y + offsetof(struct rte_ipv6_hdr, src_addr), 32) == 0;
+	if (likely(like->known->family == FAMILY_V4)) {
+		const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)at;
+
+		len = rte_be_to_cpu_16(ip->total_length);
+		if (check_sum && !checksum_ipv4_right(ip, sizeof(*ip)))
+			return false;
+	} else {
+		len = sizeof(struct rte_ipv6_hdr) +
+		      rte_be_to_cpu_16(((const struct rte_ipv6_hdr *)at)->payload_len);
+	}
+	if (len > room || len < like->least || len > most)
+		return false;
+	*packet(m) = *like->known;
+	m->data_off += (uint16_t)front;
+	packet_cut(m, len);
+	return true;
 }
 
 /* Whether an address is multicast, or IPv4's limited broadcast. */

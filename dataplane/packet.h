@@ -63,7 +63,7 @@ struct packet {
 	uint64_t tenant;    /* sadb/tenant.h; of a decrypted packet, to leave with */
 	uint16_t l2_len;    /* bytes of L2 header in front of the IP header, as received */
 	uint16_t vrf;       /* the FIB's number of the table to route in */
-	uint32_t reserved32;
+	uint32_t run; /* packets in a row with the same one, not 0, are alike: packets_alike() */
 	union {
 		struct {              /* valid within one poll */
 			uint64_t seq; /* of the SA, all 64 bits */
@@ -118,6 +118,22 @@ burst_run(const struct burst *b, unsigned int first)
 	while (end < b->n && packet(b->m[end])->sa == sa)
 		end++;
 	return end - first;
+}
+
+/*
+ * How many of `n` packets in a row, from the first on, are alike: what struct packet says in front
+ * of `seq`, the SA, and all that a policy or a route may ask, is the same of each. What is decided
+ * for the first holds for the rest. From `seq_reserve` on they are of one SA and leave one way.
+ */
+static inline unsigned int
+packets_alike(struct rte_mbuf *const *m, unsigned int n)
+{
+	uint32_t run = packet(m[0])->run;
+	unsigned int alike = 1;
+
+	while (alike < n && run != 0 && packet(m[alike])->run == run)
+		alike++;
+	return alike;
 }
 
 static inline void

@@ -100,7 +100,7 @@ needs_check(const struct worker *w, const struct packet *p)
 		w->dp->ifaces[p->in].side == SIDE_UNPROTECTED);
 }
 
-/* What a burst asks the SPD: packets in a row with one flow, and one SA, ask once. */
+/* What a burst asks the SPD: packets that are alike ask once. */
 struct asked {
 	struct spd_query queries[BURST_MAX];
 	uint8_t first[BURST_MAX], end[BURST_MAX]; /* the packets that ask it */
@@ -109,25 +109,21 @@ struct asked {
 
 static_assert(BURST_MAX <= SPD_BURST, "a burst is answered at once");
 
+/* `run` packets from b->m[i] on. */
 static inline void
-ask(struct worker *w, struct asked *asked, const struct burst *b, unsigned int i, uint64_t tenant,
-    enum spd_dir dir)
+ask(struct worker *w, struct asked *asked, const struct burst *b, unsigned int i, unsigned int run,
+    uint64_t tenant, enum spd_dir dir)
 {
 	const struct rte_mbuf *m = b->m[i];
 	struct spd_query *q = &asked->queries[asked->n];
 
-	if (i > 0 && asked->n > 0 && packet(b->m[i - 1])->sa == packet(m)->sa &&
-	    packet_same_flow(b->m[i - 1], m)) {
-		asked->end[asked->n - 1]++;
-		return;
-	}
 	packet_flow(m, &q->flow);
 	if (unlikely(packet(m)->fragment != 0))
 		frag_ports_apply(w, m, &q->flow);
 	q->tenant = tenant;
 	q->dir = dir;
 	asked->first[asked->n] = (uint8_t)i;
-	asked->end[asked->n++] = (uint8_t)(i + 1);
+	asked->end[asked->n++] = (uint8_t)(i + run);
 }
 
 /* Whether a packet may come in. */
@@ -176,20 +172,21 @@ error_allowed(struct worker *w, const struct rte_mbuf *m)
 	return decrypted_allowed(w, p, &q);
 }
 
-/* Packets of one flow, which the way in is part of, all need the check or none does. */
+/* Packets that are alike all need the check or none does. */
 void
 spd_check(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_IN;
-	unsigned int kept = 0, next = 0;
+	unsigned int kept = 0, next = 0, run;
 	struct asked asked;
 
 	asked.n = 0;
-	for (unsigned int i = 0; i < b->n; i++) {
+	for (unsigned int i = 0; i < b->n; i += run) {
 		const struct packet *p = packet(b->m[i]);
 
+		run = packets_alike(b->m + i, b->n - i);
 		if (needs_check(w, p))
-			ask(w, &asked, b, i, tenant_in(p),
+			ask(w, &asked, b, i, run, tenant_in(p),
 			    (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
 	}
 	if (asked.n == 0)
@@ -366,12 +363,14 @@ void
 spd_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_OUT;
-	unsigned int kept = 0, next = 0;
+	unsigned int kept = 0, next = 0, run;
 	struct asked asked;
 
 	asked.n = 0;
-	for (unsigned int i = 0; i < b->n; i++)
-		ask(w, &asked, b, i, packet(b->m[i])->tenant, SPD_OUT);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		run = packets_alike(b->m + i, b->n - i);
+		ask(w, &asked, b, i, run, packet(b->m[i])->tenant, SPD_OUT);
+	}
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
 	prefetch_sas(w, &asked);
 	for (unsigned int k = 0; k < asked.n; k++) {

@@ -90,13 +90,10 @@ spread_hash(const struct rte_mbuf *m)
 
 /* True where another worker shall carry the frame, and was given it. */
 static bool
-spread(struct worker *w, const struct port *port, struct rte_mbuf *m)
+spread(struct worker *w, struct rte_mbuf *m)
 {
-	unsigned int to;
+	unsigned int to = (unsigned int)((uint64_t)spread_hash(m) * w->dp->workers_count >> 32);
 
-	if (port->rx_queues >= w->dp->workers_count)
-		return false;
-	to = (unsigned int)((uint64_t)spread_hash(m) * w->dp->workers_count >> 32);
 	if (to == w->id)
 		return false;
 	packet_handover(w, m, to, RESUME_CLASSIFY);
@@ -106,29 +103,30 @@ spread(struct worker *w, const struct port *port, struct rte_mbuf *m)
 unsigned int
 rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b)
 {
-	struct rte_mbuf *frames[BURST_MAX];
-	unsigned int n;
+	bool shared = port->rx_queues < w->dp->workers_count;
+	unsigned int n, kept = 0;
 
 	if (queue >= port->rx_queues)
 		return 0;
-	n = rte_eth_rx_burst(port->ethdev, queue, frames, BURST_MAX);
+	n = rte_eth_rx_burst(port->ethdev, queue, b->m, BURST_MAX);
 	for (unsigned int i = 0; i < n; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(frames[i], const void *));
+		rte_prefetch0(rte_pktmbuf_mtod(b->m[i], const void *));
 	w->count.received += n;
 	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = frames[i];
+		struct rte_mbuf *m = b->m[i];
 
 		if (!is_own(w, m)) {
 			m = copy_frame(w, m);
 			if (m == NULL) {
-				packet_drop(w, frames[i], DROP_NO_BUF);
+				packet_drop(w, b->m[i], DROP_NO_BUF);
 				continue;
 			}
 		}
 		*packet(m) = (struct packet){.in = port->iface, .out = IFACE_NONE};
 		room_fit(m, 0);
-		if (!spread(w, port, m))
-			burst_add(b, m);
+		if (likely(!shared) || !spread(w, m))
+			b->m[kept++] = m;
 	}
+	b->n = (uint16_t)kept;
 	return n;
 }

@@ -57,28 +57,48 @@ tx_remind(struct worker *w)
 			rte_eth_tx_burst(w->dp->ports[i].ethdev, (uint16_t)w->id, NULL, 0);
 }
 
-static void
-gather(struct worker *w, const struct port *port, struct rte_mbuf *m)
+/* What does not go to the port's queue of this worker: too long, or the queue is another's. */
+static bool
+turned_away(struct worker *w, const struct port *port, struct rte_mbuf *m)
 {
-	uint16_t number = port->number;
-
 	if (unlikely(rte_pktmbuf_pkt_len(m) > port->max_frame)) {
 		uncount(w, m);
 		packet_drop(w, m, DROP_MTU);
-		return;
+		return true;
 	}
 	if (unlikely(w->id >= port->tx_queues)) {
 		uncount(w, m);
 		packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
-		return;
+		return true;
 	}
-	m->ol_flags = 0;
-	w->tx[number][w->tx_count[number]++] = m;
-	if (w->tx_count[number] == BURST_MAX)
-		flush_port(w, number);
+	return false;
 }
 
-/* Frames are counted before they are sent: then they are not ours to look at any more. */
+/* Frames of one interface. They are counted before they are sent: then they are not ours to look at
+ * any more. */
+static void
+gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n)
+{
+	const struct port *port = &w->dp->ports[w->dp->ifaces[out].port];
+	uint16_t number = port->number, count = w->tx_count[number];
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		bytes += rte_pktmbuf_pkt_len(m[i]);
+		if (turned_away(w, port, m[i]))
+			continue;
+		m[i]->ol_flags = 0;
+		w->tx[number][count++] = m[i];
+		if (unlikely(count == BURST_MAX)) {
+			w->tx_count[number] = count;
+			flush_port(w, number);
+			count = 0;
+		}
+	}
+	w->tx_count[number] = count;
+	count_sent(w, out, n, bytes);
+}
+
 void
 tx(struct worker *w, struct burst *b)
 {
@@ -86,14 +106,10 @@ tx(struct worker *w, struct burst *b)
 
 	for (unsigned int i = 0; i < b->n; i = end) {
 		uint16_t out = packet(b->m[i])->out;
-		const struct port *port = &w->dp->ports[w->dp->ifaces[out].port];
-		uint64_t bytes = 0;
 
-		for (end = i; end < b->n && packet(b->m[end])->out == out; end++)
-			bytes += rte_pktmbuf_pkt_len(b->m[end]);
-		count_sent(w, out, end - i, bytes);
-		for (unsigned int k = i; k < end; k++)
-			gather(w, port, b->m[k]);
+		for (end = i + 1; end < b->n && packet(b->m[end])->out == out;)
+			end++;
+		gather(w, out, b->m + i, end - i);
 	}
 	b->n = 0;
 }

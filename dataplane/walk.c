@@ -126,6 +126,7 @@ walk_resume(struct worker *w, struct burst *b)
 
 		p->sa = NULL;
 		p->nh = NULL;
+		p->run = 0;
 		switch ((enum resume)p->resume) {
 		case RESUME_CLASSIFY:
 			burst_add(&frames, m);

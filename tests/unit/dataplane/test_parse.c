@@ -315,39 +315,130 @@ flow_has_ports_or_icmp_type_and_code(void **state)
 	assert_true(flow.ports_opaque);
 }
 
-/* Bits of addresses and ports, and of what is known of a packet, tell flows apart; no others do. */
+/* The IPv4 header in `g` is right again after a change, or there is none. */
 static void
-one_flow_is_what_no_policy_could_tell_apart(void **state)
+resum_frame(struct frame *g, bool v6)
+{
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(&g->m, struct rte_ipv4_hdr *);
+
+	if (!v6) {
+		ip->hdr_checksum = 0;
+		ip->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, ip, sizeof(*ip)));
+	}
+}
+
+/* What of the first bytes may differ between packets that are alike: IDs, TTLs, checksums. */
+static bool
+may_differ(bool v6, size_t byte)
+{
+	return v6 ? byte == 7 : byte == 4 || byte == 5 || byte == 8 || byte == 10 || byte == 11;
+}
+
+static void
+what_any_stage_could_tell_apart_is_not_alike(void **state)
 {
 	static struct frame g;
+	struct ip_like like;
+	uint32_t runs = 6;
 
 	for (int v6 = 0; v6 < 2; v6++) {
-		size_t head = v6 ? 40 : 20, addresses = v6 ? 8 : 12;
+		size_t flow = v6 ? 44 : 24;
 		size_t len = v6 ? put_ipv6(bytes, 1, 2, IPPROTO_UDP, 30)
 				: put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
-		uint8_t *known = (uint8_t *)&g.p, *data = g.room + PACKET_HEADROOM;
-		enum drop_reason reason;
 
 		assert_int_equal(parse(len), DROP_COUNT);
-		assert_true(ip_parse(frame_set(&g, bytes, len), true, &reason));
-		assert_true(packet_same_flow(&f.m, &g.m));
+		f.p.flow_hash = 42;
+		ip_parse_run(&f.m, &runs);
+		assert_int_equal(f.p.run, runs);
+		ip_like_begin(&like, &f.m);
 		for (size_t bit = 0; bit < len * 8; bit++) {
-			data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-			assert_int_equal(packet_same_flow(&f.m, &g.m),
-					 bit / 8 < addresses || bit / 8 >= head + 4);
-			data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			bool length = v6 ? bit / 16 == 2 : bit / 16 == 1;
+
+			bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			frame_set(&g, bytes, len);
+			resum_frame(&g, v6);
+			if (!length)
+				assert_int_equal(ip_like_parse(&like, &g.m, 0, len, len, true),
+						 bit / 8 >= flow || may_differ(v6, bit / 8));
+			bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		}
-		for (size_t bit = 0; bit < sizeof(g.p) * 8; bit++) {
-			known[bit / 8] ^= (uint8_t)(1 << bit % 8);
-			assert_int_equal(packet_same_flow(&f.m, &g.m),
-					 bit / 8 >= offsetof(struct packet, seq));
-			known[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		/* It is known of the other what was of the first, and its own length. */
+		frame_set(&g, bytes, len + 3);
+		g.p.flow_hash = 0;
+		assert_true(ip_like_parse(&like, &g.m, 0, len + 3, len, true));
+		assert_memory_equal(&g.p, &f.p, sizeof(g.p));
+		assert_int_equal(g.m.data_len, len);
+		assert_int_equal(g.m.pkt_len, len);
+	}
+}
+
+/* Such a packet is parsed by itself, which says what is wrong with it. */
+static void
+packets_with_faults_are_not_alike(void **state)
+{
+	static struct frame g;
+	struct ip_like like;
+	uint32_t runs = 0;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		size_t flow = v6 ? 44 : 24, header = flow - 4;
+		size_t len = v6 ? put_ipv6(bytes, 1, 2, IPPROTO_UDP, 30)
+				: put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 30);
+		uint8_t *ip_len = &bytes[v6 ? 5 : 3];
+
+		assert_int_equal(parse(len), DROP_COUNT);
+		ip_parse_run(&f.m, &runs);
+		ip_like_begin(&like, &f.m);
+		frame_set(&g, bytes, len);
+		assert_false(ip_like_parse(&like, &g.m, 0, len, len - 1, true));
+		assert_false(ip_like_parse(&like, &g.m, 0, len - 1, len, true));
+		assert_int_equal(g.m.data_len, len);
+		for (size_t wrong = 0; wrong < flow; wrong++) {
+			*ip_len = (uint8_t)(v6 ? wrong - header : wrong);
+			if (v6 && wrong < header)
+				continue;
+			frame_set(&g, bytes, len);
+			resum_frame(&g, v6);
+			assert_false(ip_like_parse(&like, &g.m, 0, len, len, true));
 		}
-		g.m.data_len = (uint16_t)(head + 3);
-		assert_false(packet_same_flow(&f.m, &g.m));
-		f.p.fragment = g.p.fragment = 1;
-		g.m.data_len = f.m.data_len;
-		assert_false(packet_same_flow(&f.m, &g.m));
+		*ip_len = (uint8_t)(v6 ? len - header : len);
+		frame_set(&g, bytes, len);
+		rte_pktmbuf_mtod(&g.m, uint8_t *)[v6 ? 7 : 8]--;
+		assert_int_equal(ip_like_parse(&like, &g.m, 0, len, len, true), v6);
+		rte_pktmbuf_mtod(&g.m, uint8_t *)[v6 ? 7 : 8]--;
+		assert_true(ip_like_parse(&like, &g.m, 0, len, len, false));
+	}
+}
+
+/* Of them too little is known. */
+static void
+nothing_is_like_a_fragment_or_a_cut_header(void **state)
+{
+	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 3);
+	uint32_t runs = 0;
+
+	assert_int_equal(parse(len), DROP_COUNT);
+	ip_parse_run(&f.m, &runs);
+	assert_int_equal(f.p.run, 0);
+	len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 32);
+	bytes[6] = 0x20;
+	resum(20);
+	assert_int_equal(parse(len), DROP_COUNT);
+	ip_parse_run(&f.m, &runs);
+	assert_int_equal(f.p.run, 0);
+	bytes[6] = 0;
+	resum(20);
+	for (unsigned int i = 0; i < 3; i++) {
+		static const uint16_t flags[] = {PACKET_MERGED, PACKET_FROM_HOST, PACKET_LARGE};
+
+		assert_int_equal(parse(len), DROP_COUNT);
+		f.p.flags = flags[i];
+		ip_parse_run(&f.m, &runs);
+		assert_int_equal(f.p.run, 0);
+		f.p.flags = 0;
+		ip_parse_run(&f.m, &runs);
+		assert_int_equal(f.p.run, runs);
+		assert_int_equal(runs, i + 1);
 	}
 }
 
@@ -367,7 +458,9 @@ main(void)
 		cmocka_unit_test(B7_bad_ipv6_chains_are_refused),
 		cmocka_unit_test(ipv6_fragments_are_told_apart),
 		cmocka_unit_test(B8_a_tiny_first_ipv6_fragment_is_refused),
-		cmocka_unit_test(one_flow_is_what_no_policy_could_tell_apart),
+		cmocka_unit_test(what_any_stage_could_tell_apart_is_not_alike),
+		cmocka_unit_test(packets_with_faults_are_not_alike),
+		cmocka_unit_test(nothing_is_like_a_fragment_or_a_cut_header),
 		cmocka_unit_test(flow_has_ports_or_icmp_type_and_code),
 	};
 
