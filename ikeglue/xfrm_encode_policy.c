@@ -24,19 +24,18 @@ static void
 put_template(struct xfrm_buf *buf, const struct spd_params *p)
 {
 	const struct spd_template *t = &p->tmpl;
-	struct xfrm_user_tmpl x = {
-		.id = {.spi = t->spi, .proto = t->proto},
-		.family = xfrm_write_family(t->family),
-		.reqid = t->reqid,
-		.mode = t->mode,
-		.optional = t->optional,
-		.aalgos = UINT32_MAX,
-		.ealgos = UINT32_MAX,
-		.calgos = UINT32_MAX,
-	};
+	struct xfrm_user_tmpl x;
 
 	if (p->action != SPD_PROTECT)
 		return;
+	memset(&x, 0, sizeof(x));
+	x.id.spi = t->spi;
+	x.id.proto = t->proto;
+	x.family = xfrm_write_family(t->family);
+	x.reqid = t->reqid;
+	x.mode = t->mode;
+	x.optional = t->optional;
+	x.aalgos = x.ealgos = x.calgos = UINT32_MAX;
 	xfrm_write_address(&x.id.daddr, &t->dst);
 	xfrm_write_address(&x.saddr, &t->src);
 	xfrm_attr_put(buf, XFRMA_TMPL, &x, sizeof(x));
@@ -45,10 +44,8 @@ put_template(struct xfrm_buf *buf, const struct spd_params *p)
 static void
 put_attributes(struct xfrm_buf *buf, const struct spd_params *p)
 {
-	const struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
-
 	put_template(buf, p);
-	xfrm_attr_put(buf, XFRMA_POLICY_TYPE, &type, sizeof(type));
+	xfrm_put_policy_type(buf);
 	xfrm_put_tenant(buf, p->id.if_id, p->id.mark);
 }
 
@@ -68,9 +65,11 @@ bool
 xfrm_encode_policy_deleted(struct xfrm_buf *buf, const struct xfrm_head *head,
 			   const struct xfrm_policy *policy, bool by_index)
 {
-	struct xfrm_userpolicy_id id = {.dir = policy->params->id.dir};
 	struct xfrm_userpolicy_info info;
+	struct xfrm_userpolicy_id id;
 
+	memset(&id, 0, sizeof(id));
+	id.dir = policy->params->id.dir;
 	if (by_index)
 		id.index = policy->index;
 	else
@@ -86,8 +85,10 @@ bool
 xfrm_encode_policy_expire(struct xfrm_buf *buf, const struct xfrm_head *head,
 			  const struct xfrm_policy *policy, bool hard)
 {
-	struct xfrm_user_polexpire x = {.hard = hard};
+	struct xfrm_user_polexpire x;
 
+	memset(&x, 0, sizeof(x));
+	x.hard = hard;
 	write_policy(&x.pol, policy);
 	xfrm_begin(buf, head, &x, sizeof(x));
 	put_attributes(buf, policy->params);
@@ -97,10 +98,8 @@ xfrm_encode_policy_expire(struct xfrm_buf *buf, const struct xfrm_head *head,
 bool
 xfrm_encode_flush_policy(struct xfrm_buf *buf, const struct xfrm_head *head)
 {
-	const struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
-
 	xfrm_begin(buf, head, NULL, 0);
-	xfrm_attr_put(buf, XFRMA_POLICY_TYPE, &type, sizeof(type));
+	xfrm_put_policy_type(buf);
 	return xfrm_end(buf);
 }
 
@@ -131,14 +130,13 @@ xfrm_encode_acquire(struct xfrm_buf *buf, const struct xfrm_head *head,
 		    const struct xfrm_policy *policy, const struct flow *flow, uint32_t acquire_seq)
 {
 	const struct spd_template *t = &policy->params->tmpl;
-	struct xfrm_user_acquire x = {
-		.id = {.spi = t->spi, .proto = t->proto},
-		.aalgos = UINT32_MAX,
-		.ealgos = UINT32_MAX,
-		.calgos = UINT32_MAX,
-		.seq = acquire_seq,
-	};
+	struct xfrm_user_acquire x;
 
+	memset(&x, 0, sizeof(x));
+	x.id.spi = t->spi;
+	x.id.proto = t->proto;
+	x.aalgos = x.ealgos = x.calgos = UINT32_MAX;
+	x.seq = acquire_seq;
 	xfrm_write_address(&x.id.daddr, &t->dst);
 	xfrm_write_address(&x.saddr, &t->src);
 	write_flow(&x.sel, flow);

@@ -154,11 +154,7 @@ put_direction(struct xfrm_buf *buf, const struct sa_params *p)
 static void
 put_nat(struct xfrm_buf *buf, const struct sa_params *p)
 {
-	struct xfrm_encap_tmpl encap = {
-		.encap_type = p->encap_type,
-		.encap_sport = p->encap_sport,
-		.encap_dport = p->encap_dport,
-	};
+	struct xfrm_encap_tmpl encap;
 	xfrm_address_t coaddr;
 
 	if (!ip_addr_is_any(&p->coaddr)) {
@@ -167,6 +163,10 @@ put_nat(struct xfrm_buf *buf, const struct sa_params *p)
 	}
 	if (!p->encap_type)
 		return;
+	memset(&encap, 0, sizeof(encap));
+	encap.encap_type = p->encap_type;
+	encap.encap_sport = p->encap_sport;
+	encap.encap_dport = p->encap_dport;
 	xfrm_write_address(&encap.encap_oa, &p->encap_oa);
 	xfrm_attr_put(buf, XFRMA_ENCAP, &encap, sizeof(encap));
 	if (p->mapping_seconds)
@@ -223,8 +223,10 @@ xfrm_encode_expire(struct xfrm_buf *buf, const struct xfrm_head *head, const str
 		   bool hard)
 {
 	const struct sa_params *p = sa->params;
-	struct xfrm_user_expire x = {.hard = hard};
+	struct xfrm_user_expire x;
 
+	memset(&x, 0, sizeof(x));
+	x.hard = hard;
 	write_usersa(&x.state, sa);
 	xfrm_begin(buf, head, &x, sizeof(x));
 	xfrm_put_tenant(buf, p->if_id, p->id.mark);
@@ -232,25 +234,23 @@ xfrm_encode_expire(struct xfrm_buf *buf, const struct xfrm_head *head, const str
 	return xfrm_end(buf);
 }
 
-static struct xfrm_usersa_id
-write_sa_id(const struct sa_id *id)
+static void
+write_sa_id(struct xfrm_usersa_id *x, const struct sa_id *id)
 {
-	struct xfrm_usersa_id x = {
-		.spi = id->spi,
-		.family = xfrm_write_family(id->family),
-		.proto = id->proto,
-	};
-
-	xfrm_write_address(&x.daddr, &id->dst);
-	return x;
+	memset(x, 0, sizeof(*x));
+	xfrm_write_address(&x->daddr, &id->dst);
+	x->spi = id->spi;
+	x->family = xfrm_write_family(id->family);
+	x->proto = id->proto;
 }
 
 bool
 xfrm_encode_sa_deleted(struct xfrm_buf *buf, const struct xfrm_head *head, const struct xfrm_sa *sa)
 {
-	const struct xfrm_usersa_id id = write_sa_id(&sa->params->id);
 	struct xfrm_usersa_info info;
+	struct xfrm_usersa_id id;
 
+	write_sa_id(&id, &sa->params->id);
 	write_usersa(&info, sa);
 	xfrm_begin(buf, head, &id, sizeof(id));
 	xfrm_attr_put(buf, XFRMA_SA, &info, sizeof(info));
@@ -269,12 +269,9 @@ xfrm_encode_ae(struct xfrm_buf *buf, const struct xfrm_head *head, const struct 
 		.add_time = sa->added,
 		.use_time = sa->usage.first_used,
 	};
-	struct xfrm_aevent_id x = {
-		.sa_id = write_sa_id(&p->id),
-		.flags = ae_flags,
-		.reqid = p->reqid,
-	};
+	struct xfrm_aevent_id x = {.flags = ae_flags, .reqid = p->reqid};
 
+	write_sa_id(&x.sa_id, &p->id);
 	xfrm_write_address(&x.saddr, &p->src);
 	xfrm_begin(buf, head, &x, sizeof(x));
 	put_replay(buf, sa);
@@ -293,12 +290,12 @@ xfrm_encode_mapping(struct xfrm_buf *buf, const struct xfrm_head *head, const st
 		    const union ip_addr *src, rte_be16_t sport)
 {
 	struct xfrm_user_mapping x = {
-		.id = write_sa_id(&p->id),
 		.reqid = p->reqid,
 		.old_sport = p->encap_sport,
 		.new_sport = sport,
 	};
 
+	write_sa_id(&x.id, &p->id);
 	xfrm_write_address(&x.old_saddr, &p->src);
 	xfrm_write_address(&x.new_saddr, src);
 	xfrm_begin(buf, head, &x, sizeof(x));

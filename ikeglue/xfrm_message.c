@@ -124,6 +124,16 @@ xfrm_put_tenant(struct xfrm_buf *buf, uint32_t if_id, uint32_t mark)
 		xfrm_attr_put(buf, XFRMA_IF_ID, &if_id, sizeof(if_id));
 }
 
+void
+xfrm_put_policy_type(struct xfrm_buf *buf)
+{
+	struct xfrm_userpolicy_type x;
+
+	memset(&x, 0, sizeof(x));
+	x.type = XFRM_POLICY_TYPE_MAIN;
+	xfrm_attr_put(buf, XFRMA_POLICY_TYPE, &x, sizeof(x));
+}
+
 bool
 xfrm_encode_ack(struct xfrm_buf *buf, uint32_t port, const struct nlmsghdr *request, int error,
 		const char *text)

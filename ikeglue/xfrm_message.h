@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Building one message in a buffer: a header with its fixed part, attributes, the end. */
+/*
+ * Building one message in a buffer: a header with its fixed part, attributes, the end. Structures
+ * are zeroed before they are filled: what lies between their fields goes along.
+ */
 #pragma once
 
 #include "xfrm_encode.h"
@@ -20,6 +23,9 @@ void xfrm_write_address(xfrm_address_t *to, const union ip_addr *from);
 void xfrm_write_selector(struct xfrm_selector *to, const struct selector *from);
 void xfrm_write_limits(struct xfrm_lifetime_cfg *to, const struct sa_limits *from);
 uint16_t xfrm_write_family(uint8_t family);
+
+/* XFRMA_POLICY_TYPE: the main one, there is no other. */
+void xfrm_put_policy_type(struct xfrm_buf *buf);
 
 /* XFRMA_IF_ID and XFRMA_MARK where they are not zero. */
 void xfrm_put_tenant(struct xfrm_buf *buf, uint32_t if_id, uint32_t mark);

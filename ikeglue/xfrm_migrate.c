@@ -77,16 +77,17 @@ bool
 xfrm_encode_migration(struct xfrm_buf *buf, const struct xfrm_head *head,
 		      const struct xfrm_migration *m)
 {
-	const struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
-	struct xfrm_userpolicy_id id = {.dir = m->id.dir};
+	struct xfrm_userpolicy_id id;
 
+	memset(&id, 0, sizeof(id));
+	id.dir = m->id.dir;
 	xfrm_write_selector(&id.sel, &m->id.sel);
 	xfrm_begin(buf, head, &id, sizeof(id));
 	if (m->has_ends)
 		xfrm_attr_put(buf, XFRMA_KMADDRESS, &m->ends, sizeof(m->ends));
 	if (m->encap.encap_type)
 		xfrm_attr_put(buf, XFRMA_ENCAP, &m->encap, sizeof(m->encap));
-	xfrm_attr_put(buf, XFRMA_POLICY_TYPE, &type, sizeof(type));
+	xfrm_put_policy_type(buf);
 	xfrm_put_tenant(buf, m->id.if_id, m->id.mark);
 	/* An attribute each, unlike in a request. */
 	for (uint32_t i = 0; i < m->steps; i++) {

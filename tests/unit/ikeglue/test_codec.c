@@ -263,6 +263,58 @@ refusal_quotes_the_request_and_says_why(void **state)
 	assert_int_equal(msg->nlmsg_len, sizeof(*msg) + sizeof(*err));
 }
 
+static __attribute__((noinline)) void
+leave_on_the_stack(int byte)
+{
+	volatile uint8_t left[16384];
+
+	for (unsigned int i = 0; i < sizeof(left); i++)
+		left[i] = (uint8_t)byte;
+}
+
+/* Every message that has a structure, one after the other. */
+static void
+encode_all(struct xfrm_buf *buf, int byte)
+{
+	const struct xfrm_head head = {XFRM_MSG_NEWSA, 0, 1, 1};
+	const struct flow flow = {.family = FAMILY_V4, .proto = 17};
+	const struct xfrm_migration migration = sample_migration(3);
+	const struct sa_params p = sample_sa(4);
+	const struct spd_params q = sample_policy(SPD_PROTECT * 2);
+	const struct xfrm_sa sa = sample_snapshot(&p);
+	const struct xfrm_policy policy = {.params = &q, .added = 3, .used = 4};
+
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_sa(buf, &head, &sa));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_expire(buf, &head, &sa, true));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_sa_deleted(buf, &head, &sa));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_ae(buf, &head, &sa, 0));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_mapping(buf, &head, &p, &p.src, 1));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_policy_deleted(buf, &head, &policy, false));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_policy_expire(buf, &head, &policy, true));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_migration(buf, &head, &migration));
+	leave_on_the_stack(byte);
+	assert_true(xfrm_encode_acquire(buf, &head, &policy, &flow, 7));
+}
+
+static void
+nothing_of_the_stack_goes_along(void **state)
+{
+	struct xfrm_buf one = {.len = 0}, other = {.len = 0};
+
+	encode_all(&one, 0x55);
+	encode_all(&other, 0xaa);
+	assert_int_equal(one.len, other.len);
+	assert_memory_equal(one.data, other.data, one.len);
+}
+
 int
 main(void)
 {
@@ -278,6 +330,7 @@ main(void)
 		cmocka_unit_test(S2_lying_message_length_is_seen),
 		cmocka_unit_test(full_buffer_keeps_what_was_whole),
 		cmocka_unit_test(refusal_quotes_the_request_and_says_why),
+		cmocka_unit_test(nothing_of_the_stack_goes_along),
 	};
 
 	crypto_suites_allow("sha1", NULL); /* every suite of the table is sent */
