@@ -75,6 +75,15 @@ class Pluto:
                    "--id", f"@{far_id}", "--host", far, "--client", far_net,
                    "--updown", "%disabled")
 
+    def load(self, name, keywords):
+        """A connection as ipsec.conf has it: some of that whack cannot say."""
+        lines = [f"conn {name}", *(f"    {key}={value}" for key, value in keywords.items())]
+        Path(self.path("ipsec.conf")).write_text("config setup\n" + "\n".join(lines) + "\n")
+        result = subprocess.run(
+            [LIBEXEC / "ipsec/addconn", "--config", self.path("ipsec.conf"),
+             "--ctlsocket", self.path("pluto.ctl"), name], capture_output=True, text=True)
+        assert result.returncode == 0, f"addconn: {result.stdout}{result.stderr}\n{self.log()}"
+
     def initiate(self, name):
         self.whack("--initiate", "--name", name)
 

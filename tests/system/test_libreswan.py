@@ -82,3 +82,32 @@ def test_engine_killed(sites):
     assert not eye.look()["clear"]
     eye.close()
     moon.client.tcp(sun.client, BOB)
+
+
+def test_mobike(sites):
+    """charon's address changes, and pluto has the engine migrate its SAs and policies."""
+    switch, moon, sun = sites
+    eye = Eye(switch)
+    conf = moon.conf(sun, auth="psk", **PROPOSALS)["gw"]
+    conf["local"]["id"], conf["remote"]["id"] = "@moon", "@sun"
+    moon.charon.load(connections={"gw": {**conf, "local_addrs": "%any"}}, secrets=PSK)
+    sun.pluto.whack("--delete", "--name", "net")
+    sun.pluto.load("net", {
+        "left": sun.address, "leftid": "@sun", "leftsubnet": sun.net, "leftupdown": "%disabled",
+        "right": "%any", "rightid": "@moon", "rightsubnet": moon.net, "authby": "secret",
+        "mobike": "yes", "esn": "no"})
+    moon.charon.initiate("net")
+    spis = {row["spi"] for row in sun.engine.ctl("sa", "show")["sa"]}
+    with Flow(moon.client, sun.client, BOB) as there, Flow(sun.client, moon.client, ALICE) as back:
+        there.await_more()
+        moon.netns.batch(["addr del 192.0.2.1/24 dev wan", "addr add 192.0.2.31/24 dev wan",
+                          "route add default via 192.0.2.2"])
+        wait_for(lambda: {"192.0.2.31"} < {row[end] for row in sun.engine.ctl("sa", "show")["sa"]
+                                           for end in ("src", "dst")}, "the SAs to move", every=0.05)
+        there.await_more(500)
+        back.await_more(500)
+    assert spis == {row["spi"] for row in sun.engine.ctl("sa", "show")["sa"]}
+    assert there.twice == back.twice == 0
+    assert "192.0.2.1 " not in sun.engine.ip("xfrm policy")
+    assert not eye.look()["clear"]
+    eye.close()

@@ -9,11 +9,12 @@ import struct
 
 (NEWSA, DELSA, GETSA, NEWPOLICY, DELPOLICY, GETPOLICY, ALLOCSPI, ACQUIRE, EXPIRE, UPDPOLICY, UPDSA,
  POLEXPIRE, FLUSHSA, FLUSHPOLICY, NEWAE, GETAE, REPORT, MIGRATE) = range(16, 34)
-ERROR = 2
-REQUEST, ACK, REPLACE = 1, 4, 0x100
+ERROR, DONE = 2, 3
+REQUEST, ACK, REPLACE, DUMP = 1, 4, 0x100, 0x300
 (A_ALG_CRYPT, A_ENCAP, A_TMPL, A_LTIME, A_REPLAY, A_REPLAY_THRESH, A_ETIMER_THRESH, A_COADDR,
- A_LASTUSED, A_MIGRATE, A_AEAD, A_KMADDRESS, A_MARK, A_ESN, A_EXTRA, A_IF_ID, A_DIR, A_KEEPALIVE,
- A_PCPU) = (2, 4, 5, 9, 10, 11, 12, 14, 15, 17, 18, 19, 21, 23, 24, 31, 33, 34, 35)
+ A_LASTUSED, A_MIGRATE, A_AEAD, A_KMADDRESS, A_MARK, A_ESN, A_EXTRA, A_PROTO, A_FILTER, A_IF_ID,
+ A_DIR, A_KEEPALIVE, A_PCPU) = (2, 4, 5, 9, 10, 11, 12, 14, 15, 17, 18, 19, 21, 23, 24, 25, 26, 31, 33,
+                                34, 35)
 GROUP_EXPIRE, GROUP_AE, GROUP_MIGRATE = 2, 5, 7
 HELLO, EXT_ACK = 15, 1
 IN, OUT, FWD = range(3)
@@ -62,6 +63,11 @@ def gcm(key):
 
 
 NEAR, FAR = ("10.1.0.0", 16), ("10.2.0.0", 16)
+
+
+def address_filter(src, dst):
+    """Of a dump: (text, bits) each."""
+    return A_FILTER, address(src[0]) + address(dst[0]) + struct.pack("=HBB", family(src[0]), src[1], dst[1])
 
 
 def encap(sport, dport):
@@ -137,9 +143,17 @@ class Xfrm:
         self.socket.send(struct.pack("=IHHII", len(data) + 16, kind, flags, seq, 0) + data)
 
     def receive(self):
+        return self.receive_all()[0]
+
+    def receive_all(self):
+        """The messages of one datagram."""
         data = self.socket.recv(65536)
         assert data, "the engine hung up"
-        return Message(data)
+        messages = []
+        while data:
+            messages.append(Message(data))
+            data = data[(messages[-1].length + 3) & ~3:]
+        return messages
 
     def ask(self, kind, fixed, *attrs, flags=0, seq=None):
         """A request; what comes before its acknowledgement, in a list. Refused with errno and text."""
