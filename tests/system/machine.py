@@ -20,7 +20,8 @@ numbers = itertools.count()
 # $0: a control group.
 JOIN = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
 
-# $0: a folder of its own. Sysfs is only to be looked at: udev keeps away then.
+# $0: a folder of its own. Sysfs is only to be looked at: udev keeps away then; and so are the kernel's
+# parameters, but for those of the network namespace.
 BOOT = r"""
 mount -t tmpfs none "$0"
 for d in etc usr var; do
@@ -33,6 +34,11 @@ for d in null zero full random urandom net/tun; do
 done
 ln -s /proc/self/fd "$0/dev/fd"
 mount -o remount,ro,bind /sys
+mkdir "$0/net"
+mount --bind /proc/sys/net "$0/net"
+mount --bind /proc/sys /proc/sys
+mount -o remount,ro,bind /proc/sys
+mount --bind "$0/net" /proc/sys/net
 mount -t cgroup2 none /sys/fs/cgroup
 mount --bind "$0/dev" /dev
 mount -t tmpfs none /run
@@ -62,8 +68,8 @@ class Machine:
         self.group.mkdir()
         self.process = subprocess.Popen(
             ["sh", "-c", JOIN, self.group,
-             *netns.command("unshare", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc",
-                            "sh", "-ec", BOOT, self.folder.name)],
+             *netns.command("unshare", "--cgroup", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
+                            "--mount-proc", "sh", "-ec", BOOT, self.folder.name)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             self.init = wait_for(self.first_process, "systemd to be the first process", every=0.02)
