@@ -228,25 +228,52 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 
 /* ---- receiving: from the kernel, as far as the program sees ---- */
 
+struct error_message {
+	struct nlmsghdr head;
+	struct nlmsgerr error;
+};
+
+/*
+ * The engine has gone. Whoever waits for an answer gets one: charon takes an errno for nothing, and
+ * would wait for ever.
+ */
+static ssize_t
+lost(int fd, void *first, size_t len, int flags)
+{
+	struct error_message m = {.head = {.nlmsg_len = sizeof(m), .nlmsg_type = NLMSG_ERROR},
+				  .error = {.error = -ENETDOWN}};
+
+	redirect_lost(fd);
+	if (len < sizeof(m) || (flags & MSG_PEEK) || !redirect_unanswered(fd, &m.error.msg))
+		return -1;
+	m.head.nlmsg_seq = m.error.msg.nlmsg_seq;
+	m.head.nlmsg_pid = m.error.msg.nlmsg_pid;
+	memcpy(first, &m, sizeof(m));
+	return sizeof(m);
+}
+
 /*
  * What a receive of up to `room` bytes brought: n bytes, which begin in `first`. The engine's
  * NLMSG_OVERRUN is a netlink socket's ENOBUFS.
  */
 static ssize_t
-received(int fd, ssize_t n, size_t room, const void *first, size_t first_len, int flags)
+received(int fd, ssize_t n, size_t room, void *first, size_t first_len, int flags)
 {
 	const struct real *c = real_functions();
 	struct nlmsghdr head;
 
 	if (n < 0)
-		return engine_gone(errno) ? redirect_lost(fd) : n;
+		return engine_gone(errno) ? lost(fd, first, first_len, flags) : n;
 	if (n == 0)
-		return room > 0 || flags & MSG_TRUNC ? redirect_lost(fd) : 0;
+		return room > 0 || flags & MSG_TRUNC ? lost(fd, first, first_len, flags) : 0;
 	if ((size_t)n < sizeof(head) || first_len < sizeof(head))
 		return n;
 	memcpy(&head, first, sizeof(head));
-	if (head.nlmsg_type != NLMSG_OVERRUN)
+	if (head.nlmsg_type != NLMSG_OVERRUN) {
+		if (!(flags & MSG_PEEK))
+			redirect_answered(fd, &head);
 		return n;
+	}
 	if (flags & MSG_PEEK)
 		c->recv(fd, &head, sizeof(head), MSG_DONTWAIT);
 	errno = ENOBUFS;
@@ -259,10 +286,7 @@ static bool
 answers_greeting(int fd, ssize_t n, const void *first, size_t first_len, int flags)
 {
 	const struct real *c = real_functions();
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr error;
-	} m;
+	struct error_message m;
 
 	if (n < (ssize_t)sizeof(m) || first_len < sizeof(m))
 		return false;
@@ -351,7 +375,7 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 	const struct real *c = real_functions();
 	void *name = msg->msg_name;
 	socklen_t name_len = msg->msg_namelen;
-	const void *first = msg->msg_iovlen ? msg->msg_iov->iov_base : NULL;
+	void *first = msg->msg_iovlen ? msg->msg_iov->iov_base : NULL;
 	size_t first_len = msg->msg_iovlen ? msg->msg_iov->iov_len : 0;
 	ssize_t n;
 

@@ -41,6 +41,7 @@ struct link {
 	int parked;       /* the library's end of the pair while the engine is away, or -1 */
 	unsigned int era; /* in which it was connected */
 	uint32_t port, groups, flags;
+	struct nlmsghdr asked; /* the request that has no answer yet; nlmsg_type 0: none */
 };
 
 static struct link links[LINKS_MAX];
@@ -642,7 +643,10 @@ void
 redirect_sent(int fd, const void *data, size_t len, bool sent)
 {
 	int error = errno, state = lock();
+	struct link *link = link_find(fd);
 
+	if (sent && link && len >= sizeof(link->asked))
+		memcpy(&link->asked, data, sizeof(link->asked));
 	if (daemon_link())
 		recall_note(data, len, sent);
 	unlock(state);
@@ -716,4 +720,31 @@ redirect_name(int fd, uint32_t *port, uint32_t *groups)
 	*port = link ? link->port : 0;
 	*groups = link ? link->groups : 0;
 	unlock(state);
+}
+
+void
+redirect_answered(int fd, const struct nlmsghdr *head)
+{
+	bool more = (head->nlmsg_flags & NLM_F_MULTI) != 0 && head->nlmsg_type != NLMSG_DONE;
+	int state = lock();
+	struct link *link = link_find(fd);
+
+	if (link && !more && head->nlmsg_seq == link->asked.nlmsg_seq)
+		link->asked.nlmsg_type = 0;
+	unlock(state);
+}
+
+bool
+redirect_unanswered(int fd, struct nlmsghdr *request)
+{
+	int state = lock();
+	struct link *link = link_find(fd);
+	bool asked = link && link->asked.nlmsg_type != 0;
+
+	if (asked) {
+		*request = link->asked;
+		link->asked.nlmsg_type = 0;
+	}
+	unlock(state);
+	return asked;
 }

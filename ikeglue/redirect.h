@@ -11,6 +11,7 @@
  * does, within REVIVE_MS, a thread that lives as long as any is parked: a daemon that only waits
  * for events would not send. An engine that is stopped, so that connecting would not end, is away
  * as well. What a descriptor refers to changes under epoll sets that it is in: it is put in again.
+ * Who waits for an answer when the engine goes gets an error message.
  *
  * An engine that comes back has what an IKE daemon installed before the first of the daemon's
  * requests: its policies, on a connection of their own, and the news of SAs that are gone, where it
@@ -22,6 +23,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+
+#include <linux/netlink.h>
 
 /* The C library's own functions, found once. */
 struct real {
@@ -77,6 +80,12 @@ int redirect_lost(int fd);
  * lost it (recall.h). Leaves errno alone.
  */
 void redirect_sent(int fd, const void *data, size_t len, bool sent);
+
+/* The program has received a message that begins so. */
+void redirect_answered(int fd, const struct nlmsghdr *head);
+
+/* Gives the request that the program has sent and got no answer to, once. False: there is none. */
+bool redirect_unanswered(int fd, struct nlmsghdr *request);
 
 /* bind(): a port of 0 is chosen here. */
 int redirect_bind(int fd, uint32_t port, uint32_t groups);

@@ -6,7 +6,7 @@ was built here. The newer asks with more words: SA_DIR, LASTUSED, the acquire's 
 
 import pytest
 
-from asking import Asking
+from between import Asking
 from ikenet import Flow, Site, Switch, configure, moon_and_sun, watched
 from netns import wait_for
 

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from between import ALLOCSPI, NEWSA, UPDSA, Killing
 from fire import Fire, feed_corpus
-from ikenet import PSK, Eye, Flow, Switch, configure, moon_and_sun
+from ikenet import PSK, Eye, Flow, Site, Switch, configure, moon_and_sun
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -219,4 +220,55 @@ def test_engine_stalled(tunnel):
     assert flow.twice == 0
     wait_for(lambda: before.isdisjoint(c["spi-in"] for c in moon.charon.children("net")) and
              moon.charon.children("net"), "a new CHILD_SA", 60, every=0.1)
+    moon.client.tcp(sun.client, BOB)
+
+
+class KilledSite(Site):
+    """Its engine can be killed at a message."""
+
+    def start_charon(self, authority, engine):
+        self.between = Killing(engine)
+        self.exits.callback(self.between.close)
+        super().start_charon(authority, self.between)
+
+
+@pytest.fixture(scope="module")
+def killed_sites(netns):
+    with moon_and_sun(Switch(netns("other")), moon=KilledSite) as sites:
+        yield sites
+
+
+@pytest.fixture
+def trapped(killed_sites):
+    """Traps on both sides, and nothing else yet."""
+    switch, moon, sun = killed_sites
+    eye = Eye(switch)
+    configure(moon, sun, ike={"dpd_delay": "2s"}, start_action="trap", dpd_action="restart")
+    yield moon, sun
+    assert not eye.look()["clear"]
+    eye.close()
+    for site in (moon, sun):
+        site.charon.clear()
+        site.engine.batch(["xfrm state flush", "xfrm policy flush"])
+
+
+@pytest.mark.parametrize("messages", [[ALLOCSPI], [UPDSA], [UPDSA, NEWSA]],
+                         ids=["no-spi", "no-sa", "one-sa"])
+@pytest.mark.parametrize("how", ["asks", "answers", "rekeys"])
+def test_engine_killed_in_a_negotiation(trapped, how, messages):
+    """Before it has given an SPI, or before it has one SA or both: what IKE has half done is done again."""
+    moon, sun = trapped
+    starts, other, far = (sun, moon, ALICE) if how == "answers" else (moon, sun, BOB)
+    if how == "rekeys":
+        moon.client.ping(BOB)
+    moon.between.arm(*messages)
+    with Flow(starts.client, other.client, far, interval=0.01) as flow:
+        if how == "rekeys":
+            moon.charon.try_swanctl("--rekey", "--child", "net")
+        assert moon.between.killed.wait(30)
+        moon.engine.start()
+        moon.between.listen()
+        moon.set_up()
+        flow.await_more(20, 90)
+    assert flow.twice == 0
     moon.client.tcp(sun.client, BOB)

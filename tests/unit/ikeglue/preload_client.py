@@ -160,6 +160,23 @@ def others():
     assert udp.recv(100).endswith(b"x")
 
 
+def engine_gone_without_an_answer():
+    """Who waits for one gets an error message: charon takes an errno for nothing and waits on."""
+    s = netlink()
+    s.bind((0, 0))
+    port = info(s)
+    say("up")
+    wait()  # the engine is stopped
+    s.send(request(GETSADINFO, b"\xff\xff\xff\xff", 77))
+    say("asked")
+    data = s.recv(4096)  # the engine is killed
+    length, kind, _, seq, _, error = struct.unpack("IHHIIi", data[:20])
+    assert (length, kind, seq, error) == (len(data), 2, 77, -errno.ENETDOWN)
+    say("down")
+    wait()  # the engine is back
+    assert info(s) == port
+
+
 def engine_gone():
     """ENETDOWN once, then silence; connected again, and subscribed again, with the next request."""
     s, events = netlink(), netlink()

@@ -2,6 +2,7 @@
 """The preload library, from inside a program that it was loaded into (preload_client.py)."""
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +63,18 @@ class Preload(engine.EngineTest):
         self.restart(client)
         self.go_on(client)
         self.await_word(client, "up")
+        self.assertEqual(client.wait(), 0)
+
+    def test_engine_gone_without_an_answer(self):
+        client = self.start_client("engine_gone_without_an_answer")
+        self.await_word(client, "up")
+        self.engine.process.send_signal(signal.SIGSTOP)
+        self.go_on(client)
+        self.await_word(client, "asked")
+        self.engine.kill()
+        self.await_word(client, "down")
+        self.engine.start()
+        self.go_on(client)
         self.assertEqual(client.wait(), 0)
 
     def test_engine_back_for_one_that_only_waits(self):
