@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+docs/performance.md and its pictures, from runs of the programs in bench/. Every ratio is of two
+figures of one run. bench/report.sh runs this.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = Path(os.environ.get("SEALANE_BUILD", ROOT / "build-bench"))
+PAGE, PICTURES = ROOT / "docs/performance.md", ROOT / "docs/performance"
+
+SIZES = (64, 256, 512, 1024, 1420)
+SUITES = {"aes128gcm16": "AES-GCM-128", "aes256gcm16": "AES-GCM-256",
+          "chacha20poly1305": "ChaCha20-Poly1305", "aes128-sha256": "AES-CBC-128 and HMAC-SHA-256"}
+WAYS = {"out": "outbound", "in": "inbound"}
+SAS = (1, 100, 1_000, 10_000, 100_000, 1_000_000)
+BURSTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Bench:
+    """Runs sealane-bench; of each set of options once."""
+
+    def __init__(self, quick):
+        self.repeat, self.packets = (200, 1_000_000) if quick else (2_000, 10_000_000)
+        self.results = {}
+
+    def __call__(self, **options):
+        key = tuple(sorted(options.items()))
+        if key not in self.results:
+            self.results[key] = self.run({"repeat": self.repeat, **options})
+        return self.results[key]
+
+    @staticmethod
+    def run(options):
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        with tempfile.NamedTemporaryFile() as file:
+            subprocess.run([BUILD / "bench/sealane-bench", *words, "--json", file.name], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            result = json.load(file)
+        print(f"{' '.join(words)}: {result['ticks_per_packet']:.0f} ticks, the crypto alone "
+              f"{result['limit_ticks_per_packet']:.0f}", file=sys.stderr)
+        return result
+
+
+def over(result):
+    return result["ticks_per_packet"] - result["limit_ticks_per_packet"]
+
+
+def row(*cells):
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def head(*cells):
+    return [row(*cells), "|" + "---|" * len(cells)]
+
+
+# ---- the sections: each gives lines of the page ----
+
+def by_size(bench):
+    yield from head("suite, direction", *(f"{size} bytes" for size in SIZES))
+    for suite, name in SUITES.items():
+        for way, word in WAYS.items():
+            results = [bench(direction=way, suite=suite, size=size) for size in SIZES]
+            yield row(f"{name}, {word}", *(
+                f"{r['ticks_per_packet']:.0f} ({over(r):+.0f})" for r in results))
+            yield row("the crypto alone", *(f"{r['limit_ticks_per_packet']:.0f}" for r in results))
+
+
+def throughput(bench):
+    yield from head("AES-GCM-128, one worker", *(f"{size} bytes" for size in SIZES))
+    for way, word in WAYS.items():
+        results = [bench(direction=way, suite="aes128gcm16", size=size) for size in SIZES]
+        yield row(word, *(f"{r['mpps']:.2f} M/s, {r['gbps']:.1f} Gbit/s" for r in results))
+
+
+VARIANTS = {"tunnel, IPv4": {}, "tunnel, IPv6": {"family": 6}, "transport, IPv4": {"mode": "transport"},
+            "tunnel, IPv4, UDP encapsulation": {"encap": "udp"}}
+
+
+def by_variant(bench):
+    yield from head("512 bytes, AES-GCM-128", *WAYS.values())
+    for name, options in VARIANTS.items():
+        yield row(name, *(f"{r['ticks_per_packet']:.0f} ({over(r):+.0f})" for r in (
+            bench(direction=way, suite="aes128gcm16", size=512, **options) for way in WAYS)))
+
+
+def by_stage(bench):
+    results = {way: bench(direction=way, suite="aes128gcm16", size=512)["stages"] for way in WAYS}
+    yield from head("stage", *WAYS.values())
+    for stage in results["out"]:
+        ticks = [results[way][stage] for way in WAYS]
+        if max(ticks) >= 0.5:
+            yield row(f"`{stage}`", *(f"{t:.1f}" if t >= 0.05 else "" for t in ticks))
+
+
+def sas_of(bench, way, order):
+    return [bench(direction=way, suite="aes128gcm16", size=512, sas=sas, order=order) for sas in SAS]
+
+
+def by_sas(bench):
+    yield from head("SAs", "outbound, random", "inbound, random", "outbound, Zipf", "inbound, Zipf",
+                    "bytes an SA in the SAD")
+    columns = [sas_of(bench, way, order) for order in ("random", "zipf") for way in WAYS]
+    for sas, *results in zip(SAS, *columns):
+        yield row(f"{sas:,}", *(f"{r['ticks_per_packet']:.0f}" for r in results),
+                  f"{results[0]['bytes_per_sa']:.0f}" if sas >= 1000 else "")
+
+
+def by_workers(bench):
+    yield from head("workers", *(f"{word}, {size} bytes" for word in WAYS.values()
+                                 for size in (512, 1420)))
+    alone = {}
+    for workers in range(1, min(os.cpu_count(), 4) + 1):
+        cells = []
+        for way in WAYS:
+            for size in (512, 1420):
+                mpps = bench(direction=way, suite="aes128gcm16", size=size, sas=64,
+                             workers=workers)["mpps"]
+                alone.setdefault((way, size), mpps)
+                cells.append(f"{mpps:.2f} M/s ({mpps / alone[way, size]:.2f})")
+        yield row(workers, *cells)
+
+
+def by_burst(bench):
+    yield from head("packets a burst", "ticks a packet", "half within", "99 % within",
+                    "99.9 % within")
+    for burst in BURSTS:
+        r = bench(direction="out", suite="aes128gcm16", size=512, burst=burst, latency=bench.packets)
+        l = r["latency_us"]
+        yield row(burst, f"{r['ticks_per_packet']:.0f}",
+                  *(f"{l[key]:.2f} µs" for key in ("p50", "p99", "p99.9")))
+
+
+# ---- pictures ----
+
+def draw(name, title, x, y, columns, options=""):
+    """A picture of {legend: [(x, y)...]} by gnuplot."""
+    blocks = "\n".join(
+        f"$data{i} << end\n" + "\n".join(f"{a} {b}" for a, b in points) + "\nend"
+        for i, points in enumerate(columns.values()))
+    lines = ", ".join(f"$data{i} with linespoints lw 2 pt 7 ps 0.5 title '{legend}'"
+                      for i, legend in enumerate(columns))
+    subprocess.run(["gnuplot"], check=True, text=True, input=f"""
+        set terminal svg size 760,420 background 'white' font 'sans,13'
+        set output '{PICTURES / name}.svg'
+        set title '{title}'; set xlabel '{x}'; set ylabel '{y}'; set grid; set key top left
+        set yrange [0:*]; {options}
+        {blocks}
+        plot {lines}
+        """.replace("        ", ""))
+    return f"![{title}](performance/{name}.svg)"
+
+
+def draw_sizes(bench):
+    columns = {}
+    for way, word in WAYS.items():
+        results = [bench(direction=way, suite="aes128gcm16", size=size) for size in SIZES]
+        columns[word] = [(s, r["ticks_per_packet"]) for s, r in zip(SIZES, results)]
+        columns[f"the crypto alone, {word}"] = [
+            (s, r["limit_ticks_per_packet"]) for s, r in zip(SIZES, results)]
+    return draw("sizes", "AES-GCM-128, one worker, one SA", "bytes of an inner packet",
+                "TSC ticks a packet", columns)
+
+
+def draw_sas(bench):
+    return draw("sas", "AES-GCM-128, 512 bytes, one worker", "SAs", "million packets a second", {
+        f"{word}, {order}": [(n, r["mpps"]) for n, r in zip(SAS, sas_of(bench, way, order))]
+        for order in ("random", "zipf") for way, word in WAYS.items()}, "set logscale x")
+
+
+def draw_workers(bench):
+    return draw("workers", "AES-GCM-128, 64 SAs", "workers", "million packets a second", {
+        f"{word}, {size} bytes": [
+            (n, bench(direction=way, suite="aes128gcm16", size=size, sas=64, workers=n)["mpps"])
+            for n in range(1, min(os.cpu_count(), 4) + 1)]
+        for way, word in WAYS.items() for size in (512, 1420)}, "set xtics 1")
+
+
+# ---- the page ----
+
+def machine():
+    cpu = subprocess.run(["lscpu"], check=True, capture_output=True, text=True,
+                         env={**os.environ, "LC_ALL": "C"}).stdout
+    fields = {key.strip(): value.strip() for key, _, value in
+              (line.partition(":") for line in cpu.splitlines())}
+    versions = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", "libdpdk-dev", "libipsec-mb-dev", "gcc"],
+        capture_output=True, text=True).stdout.split("\n")
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True,
+                            text=True).stdout.strip()
+    return (f"{fields['CPU(s)']} processors of {fields['Model name']}, family {fields['CPU family']} "
+            f"model {fields['Model']}, {fields.get('L2 cache', '?')} L2; Linux {os.uname().release}; "
+            f"{', '.join(filter(None, versions))}; commit {commit}, "
+            f"{datetime.date.today().isoformat()}")
+
+
+def peers(quick):
+    """The tables of bench/peers.py, where that may run."""
+    if os.geteuid() != 0:
+        return ["(Run as root, the report compares with other tunnels here.)"]
+    words = ["--rounds", "1", "--seconds", "1"] if quick else []
+    return subprocess.run([sys.executable, ROOT / "bench/peers.py", *words], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.splitlines()
+
+
+def page(bench, quick):
+    yield from [
+        "# Performance", "",
+        "Made by `sudo bench/report.sh`; nothing here is written by hand. " + machine() + ".", "",
+        "Figures are TSC ticks a packet: a whole worker between a source and a sink in memory, whose own "
+        "cost is taken off; of thousands of laps of 256 packets the fastest. *The crypto alone* is what "
+        "IPsec-MB takes for the same packets in the same run, with one key, on hot buffers. In brackets: "
+        "how much more a packet takes. The machine is shared: only what stands in one row is of one time.",
+        "", "## By size", "", draw_sizes(bench), ""]
+    yield from by_size(bench)
+    yield ""
+    yield from throughput(bench)
+    yield from ["", "## By kind of tunnel", ""]
+    yield from by_variant(bench)
+    yield from ["", "## By stage", "",
+                "Of 512-byte packets with AES-GCM-128. Each stage is timed by itself, which takes the overlap "
+                "of neighbours away: the sum is more than the whole.", ""]
+    yield from by_stage(bench)
+    yield from ["", "## By number of SAs", "", draw_sas(bench), "",
+                "512 bytes, AES-GCM-128, one worker, ticks a packet.", ""]
+    yield from by_sas(bench)
+    yield from ["", "## By workers", "", draw_workers(bench), "",
+                "64 SAs; in brackets, times one worker.", ""]
+    yield from by_workers(bench)
+    yield from ["", "## How long a packet stays", "",
+                f"From the port that receives to the port that sends, {bench.packets:,} packets of 512 "
+                "bytes, outbound. A packet leaves in the poll that received it, however small the burst: "
+                "the run ends if one does not. What is beyond 99 % is mostly the machine's other work.",
+                ""]
+    yield from by_burst(bench)
+    yield from ["", "## Beside other tunnels", "",
+                "TCP and small UDP datagrams by iperf3 between two hosts through two gateways, all on this "
+                "machine (`bench/peers.sh`); Sealane's gateways are on veths without offloads, the others "
+                "have all that Linux offers.", ""]
+    yield from peers(quick)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repeats, to see that all works")
+    options = parser.parse_args()
+    PICTURES.mkdir(exist_ok=True)
+    PAGE.write_text("\n".join(page(Bench(options.quick), options.quick)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
