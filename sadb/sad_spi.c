@@ -151,9 +151,12 @@ taken(struct sad *sad, const struct sa_id *id)
 	       index_first(&sad->index, id_hash(sad, id)) != INDEX_NONE;
 }
 
-/* An SPI that names the slot's place. False where the range has no free one. */
+/*
+ * An SPI that names the slot's place. False where the range has no free one. One that is passed
+ * over counts as a generation: else the next one in this place would be this one again.
+ */
 static bool
-choose_named(struct sad *sad, const struct slot *slot, struct sa_id *id, uint32_t min, uint32_t max)
+choose_named(struct sad *sad, struct slot *slot, struct sa_id *id, uint32_t min, uint32_t max)
 {
 	uint64_t step = (uint64_t)sad->index_mask + 1;
 	uint64_t first = (min & ~sad->index_mask) | slot->control.index;
@@ -167,8 +170,10 @@ choose_named(struct sad *sad, const struct slot *slot, struct sa_id *id, uint32_
 	n = (max - first) / step + 1;
 	for (uint64_t i = 0; i < n; i++) {
 		id->spi = rte_cpu_to_be_32((uint32_t)(first + (turn + i) % n * step));
-		if (!taken(sad, id))
+		if (!taken(sad, id)) {
+			slot->generation += (uint32_t)i;
 			return true;
+		}
 	}
 	return false;
 }

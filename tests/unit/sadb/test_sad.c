@@ -445,6 +445,43 @@ a_freed_spi_is_not_given_out_again_at_once(void **state)
 }
 
 static void
+give_back(struct env *e, uint32_t spi)
+{
+	struct sa_id id = {.family = FAMILY_V4, .proto = IPPROTO_ESP, .dst = addr4(HERE)};
+
+	id.spi = rte_cpu_to_be_32(spi);
+	assert_int_equal(sad_delete(e->sad, &id, &e->why), 0);
+}
+
+static uint32_t
+alloc_and_free(struct env *e)
+{
+	uint32_t spi = rte_be_to_cpu_32(alloc(e, 0, 0xc0000000, 0xcfffffff));
+
+	give_back(e, spi);
+	return spi;
+}
+
+/* Places go round: the first that was freed is the first to be used again. */
+static void
+nor_is_one_that_stood_in_for_a_taken_one(void **state)
+{
+	struct env e = env_new(16);
+	uint32_t first = alloc_and_free(&e), step = alloc_and_free(&e) - first;
+	uint32_t one = rte_be_to_cpu_32(alloc(&e, 0, 0xc0000000, 0xcfffffff));
+	uint32_t two = rte_be_to_cpu_32(alloc(&e, 0, 0xc0000000, 0xcfffffff)), instead;
+	struct sa_params p = sa_params(HERE, THERE, two + step, 1); /* a peer's choice */
+
+	give_back(&e, one);
+	give_back(&e, two);
+	assert_int_equal(sad_add(e.sad, &p, &e.why), 0);
+	instead = alloc_and_free(&e);
+	assert_int_equal(instead, two + 2 * step);
+	assert_int_not_equal(alloc_and_free(&e), instead);
+	env_free(&e);
+}
+
+static void
 a_repeated_request_gets_the_same_spi(void **state)
 {
 	struct env e = env_new(16);
@@ -684,6 +721,7 @@ main(void)
 		cmocka_unit_test(C2_allocated_spis_lie_in_their_range_and_differ),
 		cmocka_unit_test(a_completed_larval_sa_is_found_in_the_place_that_its_spi_names),
 		cmocka_unit_test(a_freed_spi_is_not_given_out_again_at_once),
+		cmocka_unit_test(nor_is_one_that_stood_in_for_a_taken_one),
 		cmocka_unit_test(a_repeated_request_gets_the_same_spi),
 		cmocka_unit_test(C2_reserved_spis_are_not_allocated),
 		cmocka_unit_test(a_larval_sa_times_out),
