@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <netinet/in.h>
 #include <rte_ip.h>
 
 #include "checksum.h"
@@ -56,7 +57,9 @@ ip_src(const struct rte_mbuf *m)
 
 /*
  * Ends the parsing of a packet: it is like none before it, but those behind it may be like it,
- * where addresses, and the ports or what stands in their place, tell all of their flow.
+ * where addresses, and the ports or what stands in their place, tell all of their flow. Nothing is
+ * like IPv6 mobility, a payload that is an extension header: each is as long as it says, or
+ * refused.
  */
 static inline void
 ip_parse_run(struct rte_mbuf *m, uint32_t *runs)
@@ -68,7 +71,7 @@ ip_parse_run(struct rte_mbuf *m, uint32_t *runs)
 
 	p->run = 0;
 	if (likely(p->fragment == 0 && p->l4_off == header && (p->flags & own) == 0 &&
-		   rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t)))
+		   p->proto != IPPROTO_MH && rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t)))
 		p->run = ++*runs;
 }
 

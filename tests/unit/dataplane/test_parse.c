@@ -410,6 +410,20 @@ packets_with_faults_are_not_alike(void **state)
 	}
 }
 
+/* Mobility says its own length, which is checked of each packet. */
+static void
+nothing_is_like_ipv6_mobility(void **state)
+{
+	size_t len = put_ipv6(bytes, 1, 2, IPPROTO_MH, 32);
+	uint32_t runs = 0;
+
+	bytes[40] = 59;
+	bytes[41] = 3;
+	assert_int_equal(parse(len), DROP_COUNT);
+	ip_parse_run(&f.m, &runs);
+	assert_int_equal(f.p.run, 0);
+}
+
 /* Of them too little is known. */
 static void
 nothing_is_like_a_fragment_or_a_cut_header(void **state)
@@ -461,6 +475,7 @@ main(void)
 		cmocka_unit_test(what_any_stage_could_tell_apart_is_not_alike),
 		cmocka_unit_test(packets_with_faults_are_not_alike),
 		cmocka_unit_test(nothing_is_like_a_fragment_or_a_cut_header),
+		cmocka_unit_test(nothing_is_like_ipv6_mobility),
 		cmocka_unit_test(flow_has_ports_or_icmp_type_and_code),
 	};
 
