@@ -3,6 +3,7 @@
  * The IP header parser alone, on a heap buffer that ends where the packet ends. The first byte says
  * whether the checksum is made right first. What the parser accepts keeps its promises.
  */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,7 @@ keeps_its_promises(struct rte_mbuf *m, size_t size)
 	ip_like_begin(&like, m);
 	CHECK(ip_like_parse(&like, m, 0, m->data_len, m->data_len, false) == (p->run != 0));
 	CHECK(p->run != 0 || p->fragment != 0 || m->data_len < p->l4_off + 4 ||
-	      p->l4_off != (p->family == FAMILY_V4 ? 20 : 40));
+	      p->l4_off != (p->family == FAMILY_V4 ? 20 : 40) || p->proto == IPPROTO_MH);
 	CHECK(!ip_is_nd(m) || p->proto == IPPROTO_ICMPV6);
 }
 
