@@ -13,6 +13,7 @@ crypto test makes of the crypto alone, beside Sealane's whole path. bench/peers.
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from charon import Charon  # noqa: E402
 from engine import BUILD, Engine  # noqa: E402
 from netns import Netns, helper, wait_for  # noqa: E402
 
-CORES = {"a": 0, "b": 1}
+SIDES = {"a": (1, 2), "b": (2, 1)}  # gw-a is number 1, and the other one 2
 UDP_BYTES = 64
 SIZES = (64, 512, 1420)  # for the crypto alone: the limits table's
 
@@ -48,15 +49,15 @@ class Network:
         for host, n in ((self.host_a, 1), (self.host_b, 2)):
             host.batch([f"addr add 10.{n}.0.2/24 dev eth0", f"route add default via 10.{n}.0.1"])
         if kernel:
-            for side in "ab":
+            for side in SIDES:
                 self.address(side)
                 self.gateway(side).run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 
     def gateway(self, side):
         return self.gw_a if side == "a" else self.gw_b
 
-    def address(self, side, route=True):
-        n, other = (1, 2) if side == "a" else (2, 1)
+    def address(self, side):
+        n, other = SIDES[side]
         self.gateway(side).batch([
             "link set lan up", "link set wan up",
             f"addr add 10.{n}.0.1/24 dev lan", f"addr add 192.0.2.{n}/24 dev wan",
@@ -81,14 +82,14 @@ def no_tunnel(exits):
 def sealane(driver):
     def build(exits):
         network = Network(exits, kernel=False)
-        for side in "ab":
+        for side, (number, _) in SIDES.items():
             netns = network.gateway(side)
             for name in ("lan0", "wan0"):
                 helper("below_engine", netns.name, name)
             engine = Engine(netns, [
                 {"name": name, "device": f"{driver}_{name},iface={name}0",
                  "side": "protected" if name == "lan" else "unprotected"} for name in ("lan", "wan")],
-                cores=[CORES[side]])
+                cores=[number % os.cpu_count()])
             exits.callback(engine.stop)
             network.address(side)
             engine.batch(states_and_policies(side))
@@ -99,12 +100,12 @@ def sealane(driver):
 
 
 def states_and_policies(side):
-    n, other = (1, 2) if side == "a" else (2, 1)
+    n, other = SIDES[side]
     tunnel = {"out": f"src 192.0.2.{n} dst 192.0.2.{other}", "in": f"src 192.0.2.{other} dst 192.0.2.{n}"}
     nets = {"out": f"src 10.{n}.0.0/16 dst 10.{other}.0.0/16",
             "in": f"src 10.{other}.0.0/16 dst 10.{n}.0.0/16"}
     spis = {"out": 0x1000 + n, "in": 0x1000 + other}
-    key = {way: "0x" + bytes([spi & 255] * 20).hex() for way, spi in spis.items()}
+    key = {"out": "0x" + f"{n:02x}" * 20, "in": "0x" + f"{other:02x}" * 20}
     states = [f"xfrm state add {tunnel[way]} proto esp spi {spis[way]} reqid 1 mode tunnel replay-window 32 "
               f"aead rfc4106(gcm(aes)) {key[way]} 128" for way in ("in", "out")]
     return states + [
@@ -115,10 +116,9 @@ def states_and_policies(side):
 def libipsec(exits):
     network = Network(exits, kernel=True)
     charons = {}
-    for side in "ab":
+    for side, (n, other) in SIDES.items():
         charon = charons[side] = Charon(network.gateway(side), f"gw-{side}")
         exits.callback(charon.close)
-        n, other = (1, 2) if side == "a" else (2, 1)
         charon.load(
             connections={"gw": {
                 "version": 2, "local_addrs": f"192.0.2.{n}", "remote_addrs": f"192.0.2.{other}",
@@ -134,7 +134,7 @@ def openvpn(exits):
     network = Network(exits, kernel=True)
     folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
     prints = {}
-    for side in "ab":
+    for side in SIDES:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                         "-nodes", "-days", "2", "-subj", f"/CN=gw-{side}", "-keyout", folder / f"{side}.key",
                         "-out", folder / f"{side}.pem"], check=True, capture_output=True)
@@ -156,7 +156,7 @@ def wireguard(exits):
     network = Network(exits, kernel=True)
     folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
     public = {}
-    for side in "ab":
+    for side in SIDES:
         key = subprocess.run(["wg", "genkey"], check=True, capture_output=True, text=True).stdout
         (folder / side).write_text(key)
         public[side] = subprocess.run(["wg", "pubkey"], input=key, check=True, capture_output=True,
