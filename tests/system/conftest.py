@@ -50,3 +50,13 @@ def gateway():
     gateway = Gateway()
     yield gateway
     gateway.close()
+
+
+@pytest.fixture(scope="module")
+def speaking():
+    """The same, whose kernel may send packets of its own."""
+    gateway = Gateway()
+    for name in ("lan", "wan"):
+        gateway.gw.run("tc", "qdisc", "del", "dev", name, "clsact")
+    yield gateway
+    gateway.close()

@@ -9,7 +9,7 @@ from scapy.layers.ipsec import ESP
 from scapy.packet import Raw
 
 from esp import Tunnel
-from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway, is_esp, udp
+from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, is_esp, udp
 from netns import wait_for
 from wire import payload_is
 
@@ -127,16 +127,6 @@ def test_spoke_to_hub_to_spoke(gateway):
     assert inner[Raw].load == packet[Raw].load
     assert inner.ttl == 8
     assert gateway.wan.take() == []
-
-
-@pytest.fixture(scope="module")
-def speaking():
-    """A gateway whose kernel may speak."""
-    gateway = Gateway()
-    for name in ("lan", "wan"):
-        gateway.gw.run("tc", "qdisc", "del", "dev", name, "clsact")
-    yield gateway
-    gateway.close()
 
 
 def test_what_the_host_itself_sends_goes_through_the_policies(speaking):

@@ -13,7 +13,7 @@ from scapy.packet import Raw
 
 from engine import TOOLS
 from esp import Tunnel
-from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, Gateway, is_esp, udp
+from gateway import FAR, FLUSH, HOST, NEAR, OURS, REMOTE, THEIRS, is_esp, udp
 from netns import wait_for
 from wire import payload_is
 
@@ -137,16 +137,6 @@ def test_out_of_one_tunnel_into_one_that_is_to_come(heard):
         sealed = heard.wan.receive(is_esp, "the second tunnel's ESP")
         opened = second.out.open(sealed)
         assert (opened[Raw].load, opened.ttl) == (packet[Raw].load, 8)
-
-
-@pytest.fixture(scope="module")
-def speaking():
-    """A gateway whose kernel may speak."""
-    gateway = Gateway()
-    for name in ("lan", "wan"):
-        gateway.gw.run("tc", "qdisc", "del", "dev", name, "clsact")
-    yield gateway
-    gateway.close()
 
 
 def test_what_the_host_itself_sends(speaking):

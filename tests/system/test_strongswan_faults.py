@@ -5,6 +5,7 @@ The test does what the network's configuration does on a gateway: it gives an en
 started again its addresses.
 """
 
+import contextlib
 import signal
 import time
 
@@ -25,19 +26,25 @@ def sites(netns):
         yield sites
 
 
-@pytest.fixture
-def tunnel(sites):
-    """A tunnel that whoever misses it brings up, and an eye on the wire."""
-    switch, moon, sun = sites
+@contextlib.contextmanager
+def traps(switch, moon, sun):
+    """For a tunnel that whoever misses it brings up, with an eye on the wire."""
     eye = Eye(switch)
     configure(moon, sun, ike={"dpd_delay": "2s"}, start_action="trap", dpd_action="restart")
-    wait_for(lambda: moon.client.reaches(BOB), "the tunnel")
     yield moon, sun
     assert not eye.look()["clear"]
     eye.close()
     for site in (moon, sun):
         site.charon.clear()
         site.engine.batch(["xfrm state flush", "xfrm policy flush"])
+
+
+@pytest.fixture
+def tunnel(sites):
+    """That tunnel, up."""
+    with traps(*sites) as (moon, sun):
+        wait_for(lambda: moon.client.reaches(BOB), "the tunnel")
+        yield moon, sun
 
 
 def charon_again(site, other):
@@ -241,15 +248,8 @@ def killed_sites(netns):
 @pytest.fixture
 def trapped(killed_sites):
     """Traps on both sides, and nothing else yet."""
-    switch, moon, sun = killed_sites
-    eye = Eye(switch)
-    configure(moon, sun, ike={"dpd_delay": "2s"}, start_action="trap", dpd_action="restart")
-    yield moon, sun
-    assert not eye.look()["clear"]
-    eye.close()
-    for site in (moon, sun):
-        site.charon.clear()
-        site.engine.batch(["xfrm state flush", "xfrm policy flush"])
+    with traps(*killed_sites) as sites:
+        yield sites
 
 
 @pytest.mark.parametrize("messages", [[ALLOCSPI], [UPDSA], [UPDSA, NEWSA]],
