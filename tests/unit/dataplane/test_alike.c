@@ -94,8 +94,11 @@ sealed(const struct sample *s)
 static void
 make_inner(struct sample *s)
 {
+	const struct tunnel *claimed; /* whose host it says to be from */
+
 	s->tunnel = below(6) == 0 ? below(RTE_DIM(tunnels)) : 0;
-	s->len = put_packet(s->bytes, false, peer_host(&tunnels[s->tunnel]), LAN_HOST);
+	claimed = &tunnels[below(8) == 0 ? 0 : s->tunnel];
+	s->len = put_packet(s->bytes, false, peer_host(claimed), LAN_HOST);
 	s->len = peer_trailer(sas[s->tunnel], s->bytes, s->len, below(20) == 0 ? 41 : 4);
 }
 
@@ -215,6 +218,61 @@ B34_decrypted_packets_of_a_burst_fare_as_each_alone(void **unused)
 	compare(1, make_inner);
 }
 
+static void
+route(uint16_t vrf, uint32_t addr, uint8_t len)
+{
+	struct fib_prefix prefix = {
+		.addr = ip_addr_v4(rte_cpu_to_be_32(addr)), .len = len, .family = FAMILY_V4};
+	struct nexthop nh = {
+		.type = NEXTHOP_GATEWAY,
+		.gateway_family = FAMILY_V4,
+		.iface = LAN7,
+		.weight = 1,
+		.gateway = ip_addr_v4(RTE_BE32(LAN7_HOST)),
+	};
+	struct reason why = {""};
+
+	assert_int_equal(fib_set(e.dp->fib, vrf, &prefix, 0, &nh, 1, &why), 0);
+}
+
+static unsigned int
+count_sent(unsigned int port)
+{
+	struct rte_mbuf *m;
+	unsigned int n = 0;
+
+	for (; (m = engine_sent(&e, port)) != NULL; n++)
+		rte_pktmbuf_free(m);
+	return n;
+}
+
+/* One SA's, of which every second is routed to another unprotected interface, in a VRF of its own.
+ */
+static void
+B34_packets_of_one_sa_leave_by_the_interfaces_that_they_were_routed_to(void **unused)
+{
+	struct reason why = {""};
+	int vrf = fib_vrf(e.dp->fib, 700, &why);
+	uint8_t frame[ROOM];
+
+	assert_true(vrf > 0);
+	e.dp->ifaces[LAN7].side = SIDE_UNPROTECTED;
+	e.dp->ifaces[LAN7].vrf = (uint16_t)vrf;
+	route((uint16_t)vrf, WAN_PEER, 32);
+	route(e.dp->ifaces[LAN].vrf, peer_host(&tunnels[0]) + 1, 32);
+	for (uint32_t i = 0; i < 8; i++) {
+		size_t l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
+		size_t len = put_ipv4(frame + l2, LAN_HOST, peer_host(&tunnels[0]) + i % 2,
+				      IPPROTO_UDP, 40);
+
+		engine_receive(&e, 0, engine_frame(&e, frame, l2 + len));
+	}
+	engine_settle(&e);
+	assert_int_equal(count_sent(0), 4); /* whose sub-port it is */
+	assert_int_equal(count_sent(1), 4);
+	engine_check(&e);
+}
+
 static int
 setup(void **unused)
 {
@@ -238,6 +296,9 @@ main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(B34_decrypted_packets_of_a_burst_fare_as_each_alone,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			B34_packets_of_one_sa_leave_by_the_interfaces_that_they_were_routed_to,
+			setup, teardown),
 	};
 
 	engine_eal();
