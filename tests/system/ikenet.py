@@ -216,11 +216,12 @@ def echo_once(listener):
 class Flow:
     """
     Numbered datagrams from one client to another for as long as the block lasts: one to each address
-    in every interval. Then `sent` is how many left, `lost` which never came, `twice` how many came
-    again, and `missed` how many the receiving socket had no room for.
+    in every interval, where it makes up for as many intervals as it may be behind. Then `sent` is how
+    many left, `lost` which never came, `twice` how many came again, and `missed` how many the
+    receiving socket had no room for.
     """
 
-    def __init__(self, sender, receiver, *addresses, port=6000, interval=0.001):
+    def __init__(self, sender, receiver, *addresses, port=6000, interval=0.001, behind=10):
         family = socket.AF_INET6 if ":" in addresses[0] else socket.AF_INET
         self.out = sender.netns.socket(family, socket.SOCK_DGRAM)
         self.targets = [(address, port) for address in addresses]
@@ -228,7 +229,7 @@ class Flow:
         self.into.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 512 << 20)
         self.into.bind(("::", port))
         self.into.setblocking(False)
-        self.interval = interval
+        self.interval, self.behind = interval, behind
         self.sent = self.came = self.twice = self.missed = 0
         self.seen = bytearray()  # by number
         self.ending = threading.Event()
@@ -237,7 +238,7 @@ class Flow:
     def send(self):
         due = time.monotonic() + self.interval
         while not self.ending.wait(max(0, due - time.monotonic())):
-            due = max(due + self.interval, time.monotonic() - 10 * self.interval)  # no flood later
+            due = max(due, time.monotonic() - self.behind * self.interval) + self.interval
             self.send_round()
 
     def send_round(self):

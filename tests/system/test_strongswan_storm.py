@@ -8,6 +8,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import time
 
 import pytest
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.slow_under_sanitizer
 CHILDREN = 64
 THOUSAND = 1000
 UNDER_WAY = 1024  # packets, while that rate is measured
+RING = 65536  # frames
 SNAPLEN = 80  # of each frame: more than the headers, less than any with ESP is long
 
 
@@ -34,7 +36,7 @@ class PatientSite(Site):
                          settings={"retransmit_tries": 8, "retransmit_timeout": 2})
 
     def ports(self):
-        return [{**p, "device": p["device"] + ",framecnt=65536"} for p in super().ports()]
+        return [{**p, "device": f"{p['device']},framecnt={RING}"} for p in super().ports()]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,15 @@ def sites(netns):
         sun.netns.ip("route add 10.2.0.0/16 via 10.2.0.2")
         sun.client.netns.batch([f"addr add 10.2.{k}.2/32 dev eth0" for k in range(1, CHILDREN)])
         yield sites
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sender_waits_less():
+    """A thread of Python that has something to send may have to wait 5 ms for the others."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +149,7 @@ def sustained(flow, seconds=3):
 
 
 @pytest.mark.parametrize("rounds,load", [
-    pytest.param(100, 0.25, id="100"), pytest.param(1000, 0.7, id="1000", marks=pytest.mark.long)])
+    pytest.param(100, 0.25, id="100"), pytest.param(1000, 0.72, id="1000", marks=pytest.mark.long)])
 def test_rekey_storm(sites, tmp_path, rounds, load, record_property, capsys):
     """
     Each CHILD_SA is rekeyed so many times, while all carry packets at a part of the rate that they
@@ -160,7 +171,8 @@ def test_rekey_storm(sites, tmp_path, rounds, load, record_property, capsys):
         most = sustained(Flow(moon.client, sun.client, *targets, port=6001))
     early = losses(moon, sun)
     with Capture(switch, tmp_path) as capture:
-        with Flow(moon.client, sun.client, *targets, interval=CHILDREN / (load * most)) as flow:
+        with Flow(moon.client, sun.client, *targets, interval=CHILDREN / (load * most),
+                  behind=RING // 2 // CHILDREN) as flow:
             begin = time.monotonic()
             for number in range(rounds):
                 try:
@@ -175,8 +187,8 @@ def test_rekey_storm(sites, tmp_path, rounds, load, record_property, capsys):
         capture.await_frames(flow.sent)
     rate = flow.sent / seconds
     with capsys.disabled():
-        print(f"\n{rounds * CHILDREN} rekeyings in {seconds:.1f} s, {flow.sent} packets: "
-              f"{rate:.0f} a second, {most:.0f} are sustained without")
+        print(f"\n{rounds * CHILDREN} rekeyings in {seconds:.1f} s, {flow.sent} packets: {rate:.0f} a "
+              f"second, {rate / most:.1%} of the {most:.0f} that are sustained without")
     record_property("sustained_packets_per_second", round(most))
     record_property("packets_per_second", round(rate))
     record_property("rekeyings_per_second", round(rounds * CHILDREN / seconds, 1))
