@@ -288,6 +288,17 @@ class Flow:
         return [n for n in range(1, self.sent + 1) if n >= len(self.seen) or not self.seen[n]]
 
 
+def losses(*sites):
+    """Where engines have lost packets so far: reasons to drop them, and full rings of ports."""
+    counts = collections.Counter()
+    for site in sites:
+        counts.update({f"{site.name} {reason}": n for reason, n in site.engine.drops().items()})
+        counts.update({f"{site.name} {row['port']} {column}": row[column]
+                       for row in site.engine.ctl("port", "show")["port"] if "rx_missed" in row
+                       for column in ("rx_missed", "rx_no_buf", "tx_errors")})
+    return counts
+
+
 class Site:
     """
     A gateway with number N: addresses 192.0.2.N and 2001:db8:f::N on a switch, the networks

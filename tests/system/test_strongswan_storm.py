@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many CHILD_SAs of real charons: all of them rekeyed again and again under traffic, and a thousand made."""
 
-import collections
 import os
 import re
 import select
@@ -13,7 +12,7 @@ import time
 
 import pytest
 
-from ikenet import Flow, Site, Switch, esp_numbers, kind_of, moon_and_sun
+from ikenet import Flow, Site, Switch, esp_numbers, kind_of, losses, moon_and_sun
 from netns import wait_for
 
 pytestmark = pytest.mark.slow_under_sanitizer
@@ -124,17 +123,6 @@ class Wire:
         seen[number] = 1
         distance = (iv - number) % 2**64
         self.strayed += self.distance.setdefault(spi, distance) != distance
-
-
-def losses(*sites):
-    """Where engines have lost packets so far: reasons to drop them, and full rings of ports."""
-    counts = collections.Counter()
-    for site in sites:
-        counts.update({f"{site.name} {reason}": n for reason, n in site.engine.drops().items()})
-        counts.update({f"{site.name} {row['port']} {column}": row[column]
-                       for row in site.engine.ctl("port", "show")["port"] if "rx_missed" in row
-                       for column in ("rx_missed", "rx_no_buf", "tx_errors")})
-    return counts
 
 
 def sustained(flow, seconds=3):
