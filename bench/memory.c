@@ -87,8 +87,8 @@ sa_of(const struct bench *b, uint32_t i)
 	};
 
 	/* Keys without a zero byte, as random ones mostly are. */
-	memset(p.key, 0x5a, sizeof(p.key));
-	memset(p.auth_key, 0xa5, sizeof(p.auth_key));
+	memset(p.key, 0x5a, crypto_suites[p.suite].key_len);
+	memset(p.auth_key, 0xa5, crypto_suites[p.suite].auth_key_len);
 	for (uint32_t k = 0; k < 4; k++)
 		p.key[k] = (uint8_t)(i >> 6 * k | 0x40);
 	memcpy(p.salt, p.key, sizeof(p.salt));

@@ -246,7 +246,7 @@ enum drop_reason
 esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
 {
 	struct packet *p = packet(m);
-	const struct selector *sel = &p->sa->control->params.sel;
+	const struct selector *sel = &p->sa->control->detail->sel;
 	struct fields fields = get_fields(rte_pktmbuf_mtod(m, const void *), p->family);
 	uint32_t options = 0;
 	enum drop_reason reason;

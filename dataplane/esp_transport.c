@@ -155,13 +155,6 @@ next_header_fits(uint8_t family, uint8_t next_header)
 	return !read_on_the_way(next_header);
 }
 
-/* The NAT on the way could not (RFC 3948 section 3.1.2). */
-static void
-mend_checksum(struct rte_mbuf *m, const struct sa_params *p)
-{
-	checksum_mend(m, ip_addr_is_any(&p->encap_oa) ? &p->coaddr : &p->encap_oa);
-}
-
 enum drop_reason
 esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
 {
@@ -179,8 +172,8 @@ esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uin
 	esp_transport_mend(m, next_at, next_header);
 	if (!ip_parse(m, false, &reason) || p->fragment != 0)
 		return DROP_INNER;
-	if (p->sa->carrier == IPPROTO_UDP)
-		mend_checksum(m, &p->sa->control->params);
+	if (p->sa->carrier == IPPROTO_UDP) /* the NAT could not: RFC 3948 section 3.1.2 */
+		checksum_mend(m, &p->sa->control->detail->original);
 	return DROP_COUNT;
 }
 

@@ -128,7 +128,9 @@ leave_port(struct natt *n, struct natt_sa *s)
 static void
 join_port(struct natt *n, struct natt_sa *s)
 {
-	s->local = local_port(n->dp, &s->c->params);
+	const struct sa_params p = sad_params(s->c);
+
+	s->local = local_port(n->dp, &p);
 	if (s->local == 0) {
 		n->unknown++;
 		return;
@@ -178,12 +180,12 @@ schedule(struct natt *n, struct natt_sa *s, uint64_t due)
 static void
 schedule_next(struct natt *n, struct natt_sa *s)
 {
-	const struct sa_params *p = &s->c->params;
+	const struct sa_params p = sad_params(s->c);
 
-	if (p->nat_keepalive != 0)
-		schedule(n, s, s->quiet + p->nat_keepalive);
-	if (p->mapping_seconds != 0 && s->told != 0)
-		schedule(n, s, s->told + p->mapping_seconds);
+	if (p.nat_keepalive != 0)
+		schedule(n, s, s->quiet + p.nat_keepalive);
+	if (p.mapping_seconds != 0 && s->told != 0)
+		schedule(n, s, s->told + p.mapping_seconds);
 }
 
 /* ---- keepalives ---- */
@@ -231,7 +233,7 @@ send_keepalive(struct natt *n, const struct sa_control *c)
 static void
 check_keepalive(struct natt *n, struct natt_sa *s)
 {
-	uint32_t interval = s->c->params.nat_keepalive;
+	uint32_t interval = sad_params(s->c).nat_keepalive;
 	uint64_t last;
 
 	if (interval == 0 || n->now < s->quiet + interval)
@@ -250,7 +252,7 @@ check_keepalive(struct natt *n, struct natt_sa *s)
 static void
 check_mapping(struct natt *n, struct natt_sa *s)
 {
-	uint32_t seconds = s->c->params.mapping_seconds;
+	uint32_t seconds = sad_params(s->c).mapping_seconds;
 
 	if (seconds == 0 || s->told == 0 || n->now < s->told + seconds)
 		return;
@@ -261,9 +263,8 @@ check_mapping(struct natt *n, struct natt_sa *s)
 static bool
 is_news(const struct natt_sa *s, const struct move *move)
 {
-	const struct sa_params *p = &s->c->params;
-	const union ip_addr *addr = s->told != 0 ? &s->addr : &p->src;
-	rte_be16_t port = s->told != 0 ? s->port : p->encap_sport;
+	const union ip_addr *addr = s->told != 0 ? &s->addr : &s->c->sa->src;
+	rte_be16_t port = s->told != 0 ? s->port : sad_params(s->c).encap_sport;
 
 	return move->seq >= s->seq && (port != move->port || !ip_addr_equal(addr, &move->addr));
 }
@@ -283,7 +284,7 @@ take_move(struct natt *n, const struct move *move)
 	schedule_next(n, s);
 	/* Without anti-replay an old packet could come from anywhere once more. */
 	if (n->dp->config->sad.nat_rebinding == NAT_REBINDING_FOLLOW &&
-	    (c->params.flags & SA_REPLAY) != 0)
+	    (c->sa->flags & SA_REPLAY) != 0)
 		sad_follow(n->dp->sad, c, &move->addr, move->port);
 	sad_mapped(n->dp->sad, c, &move->addr, move->port);
 }
@@ -310,7 +311,7 @@ sa_changed(void *ctx, struct sa_control *c, bool added)
 	struct natt_sa *s;
 
 	sa_gone(n, c);
-	if (!added || (c->params.flags & SA_ENCAP_UDP) == 0)
+	if (!added || (c->sa->flags & SA_ENCAP_UDP) == 0)
 		return;
 	s = calloc(1, sizeof(*s));
 	if (!s) {

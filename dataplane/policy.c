@@ -45,7 +45,7 @@ decrypted_allowed(struct worker *w, const struct packet *p, const struct spd_que
 	const struct flow *flow = &q->flow;
 	struct policy *policy = q->policy;
 
-	if (p->sa->narrow && !selector_match(&p->sa->control->params.sel, flow))
+	if (p->sa->narrow && !selector_match(&p->sa->control->detail->sel, flow))
 		return false;
 	/* A later fragment on an SA with ports: RFC 4301 section 7.3. */
 	if (policy == NULL || !spd_allows(policy, p->sa) ||
@@ -240,7 +240,7 @@ static bool
 carries(const struct policy *policy, const struct sa *sa, const struct flow *flow)
 {
 	return !selector_blind(&policy->params.id.sel, flow) &&
-	       (!sa->narrow || selector_match(&sa->control->params.sel, flow));
+	       (!sa->narrow || selector_match(&sa->control->detail->sel, flow));
 }
 
 /* Finds the SA that the policy wants; without one nothing leaves. */

@@ -304,9 +304,8 @@ sa_direction(uint16_t flags)
 }
 
 static void
-sa_identity(json_t *o, const struct sa_control *c)
+sa_identity(json_t *o, const struct sa_control *c, const struct sa_params *p)
 {
-	const struct sa_params *p = &c->params;
 	char encap[32];
 
 	put_spi(o, "spi", p->id.spi);
@@ -336,7 +335,7 @@ sa_traffic(json_t *o, const struct sad *sad, const struct sa_control *c)
 	if (c->sa)
 		sad_sequences(sad, c, &out_seq, &in_seq, &bitmap, 1);
 	put_number(o, "path_mtu", c->sa ? sa_path_mtu(c->sa, rte_rdtsc()) : 0);
-	put_bool(o, "esn", c->params.flags & SA_ESN);
+	put_bool(o, "esn", c->sa && c->sa->flags & SA_ESN);
 	put_number(o, "window", c->sa && c->sa->replay ? c->sa->replay->window : 0);
 	put_number(o, "out_seq", out_seq);
 	put_number(o, "in_seq", in_seq);
@@ -352,14 +351,16 @@ static json_t *
 sa_next(const struct show_source *s, union show_cursor *cursor)
 {
 	struct sa_control *c = sad_next(s->dp->sad, &cursor->number);
+	struct sa_params params;
 	json_t *o;
 
 	if (!c)
 		return NULL;
+	params = sad_params(c);
 	o = json_object();
-	sa_identity(o, c);
+	sa_identity(o, c, &params);
 	sa_traffic(o, s->dp->sad, c);
-	json_object_set_new(o, "limits", sa_limits(&c->params.limits));
+	json_object_set_new(o, "limits", sa_limits(&params.limits));
 	return o;
 }
 

@@ -140,8 +140,9 @@ void lost_sa(struct ctl *ctl, struct client *client, struct sa_params *p);
 
 /* ---- event.c: what subscribers are told ---- */
 
-/* Snapshots for the encoder. */
-struct xfrm_sa sa_snapshot(const struct ctl *ctl, const struct sa_control *c);
+/* Snapshots for the encoder, of what was said of the SA: sad_params(). */
+struct xfrm_sa sa_snapshot(const struct ctl *ctl, const struct sa_control *c,
+			   const struct sa_params *params);
 struct xfrm_policy policy_snapshot(const struct policy *policy);
 
 /* `cause` is the request that brought it about: its sequence number goes along. */

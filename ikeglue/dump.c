@@ -47,13 +47,20 @@ next_sa(struct ctl *ctl, struct client *client, struct xfrm_buf *buf, bool *end)
 {
 	const struct xfrm_head head = {XFRM_MSG_NEWSA, NLM_F_MULTI, client->dump.seq, client->port};
 	const struct sa_control *c = sad_next(ctl->sad, &client->dump.cursor);
+	struct sa_params params;
 	struct xfrm_sa sa;
+	bool fits = true;
 
 	*end = !c;
-	if (!c || !filter_match(&client->dump.filter, &c->params))
+	if (!c)
 		return true;
-	sa = sa_snapshot(ctl, c);
-	return xfrm_encode_sa(buf, &head, &sa);
+	sad_params_and_keys(c, &params);
+	if (filter_match(&client->dump.filter, &params)) {
+		sa = sa_snapshot(ctl, c, &params);
+		fits = xfrm_encode_sa(buf, &head, &sa);
+	}
+	crypto_zeroize(&params, sizeof(params));
+	return fits;
 }
 
 static bool

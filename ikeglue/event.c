@@ -7,10 +7,10 @@
 #include "xfrm_uapi.h"
 
 struct xfrm_sa
-sa_snapshot(const struct ctl *ctl, const struct sa_control *c)
+sa_snapshot(const struct ctl *ctl, const struct sa_control *c, const struct sa_params *params)
 {
 	struct xfrm_sa sa = {
-		.params = &c->params,
+		.params = params,
 		.added = c->added_ms / 1000,
 		.larval = c->state == SA_LARVAL,
 	};
@@ -64,11 +64,13 @@ event_sa(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control
 {
 	const struct xfrm_head head = event_head(cause);
 	struct xfrm_buf buf = {.len = 0};
+	struct sa_params params;
 	struct xfrm_sa sa;
 
 	if (!event_wanted(ctl, XFRMNLGRP_SA))
 		return;
-	sa = sa_snapshot(ctl, c);
+	params = sad_params(c);
+	sa = sa_snapshot(ctl, c, &params);
 	sa.hide_keys = true;
 	if (xfrm_encode_sa(&buf, &head, &sa))
 		publish(ctl, XFRMNLGRP_SA, &buf);
@@ -79,11 +81,13 @@ event_sa_deleted(struct ctl *ctl, const struct xfrm_head *cause, const struct sa
 {
 	const struct xfrm_head head = event_head(cause);
 	struct xfrm_buf buf = {.len = 0};
+	struct sa_params params;
 	struct xfrm_sa sa;
 
 	if (!event_wanted(ctl, XFRMNLGRP_SA))
 		return;
-	sa = sa_snapshot(ctl, c);
+	params = sad_params(c);
+	sa = sa_snapshot(ctl, c, &params);
 	sa.hide_keys = true;
 	if (xfrm_encode_sa_deleted(&buf, &head, &sa))
 		publish(ctl, XFRMNLGRP_SA, &buf);
@@ -138,11 +142,13 @@ event_expire(void *ctx, struct sa_control *c, bool hard)
 	const struct xfrm_head head = {.type = XFRM_MSG_EXPIRE};
 	struct xfrm_buf buf = {.len = 0};
 	struct ctl *ctl = ctx;
+	struct sa_params params;
 	struct xfrm_sa sa;
 
 	if (!event_wanted(ctl, XFRMNLGRP_EXPIRE))
 		return;
-	sa = sa_snapshot(ctl, c);
+	params = sad_params(c);
+	sa = sa_snapshot(ctl, c, &params);
 	if (xfrm_encode_expire(&buf, &head, &sa, hard))
 		publish(ctl, XFRMNLGRP_EXPIRE, &buf);
 }
@@ -174,11 +180,13 @@ event_ae(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control
 {
 	const struct xfrm_head head = event_head(cause);
 	struct xfrm_buf buf = {.len = 0};
+	struct sa_params params;
 	struct xfrm_sa sa;
 
 	if (!event_wanted(ctl, XFRMNLGRP_AEVENTS))
 		return;
-	sa = sa_snapshot(ctl, c);
+	params = sad_params(c);
+	sa = sa_snapshot(ctl, c, &params);
 	if (xfrm_encode_ae(&buf, &head, &sa, why))
 		publish(ctl, XFRMNLGRP_AEVENTS, &buf);
 }
@@ -195,10 +203,11 @@ void
 event_mapped(void *ctx, struct sa_control *c, const union ip_addr *src, rte_be16_t sport)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_MAPPING};
+	const struct sa_params params = sad_params(c);
 	struct xfrm_buf buf = {.len = 0};
 	struct ctl *ctl = ctx;
 
-	if (xfrm_encode_mapping(&buf, &head, &c->params, src, sport))
+	if (xfrm_encode_mapping(&buf, &head, &params, src, sport))
 		publish(ctl, XFRMNLGRP_MAPPING, &buf);
 }
 

@@ -32,6 +32,7 @@ lost_sa(struct ctl *ctl, struct client *client, struct sa_params *p)
 	const struct xfrm_head head = {.type = XFRM_MSG_EXPIRE};
 	struct sa_control *c = stand_in(ctl->sad, p);
 	struct xfrm_buf buf = {.len = 0};
+	struct sa_params params;
 	struct xfrm_sa sa;
 
 	if (c && c->state != SA_LARVAL)
@@ -40,7 +41,8 @@ lost_sa(struct ctl *ctl, struct client *client, struct sa_params *p)
 		return;
 	CTL_LOG(INFO, "process %d had an SA with SPI 0x%08x: to be replaced\n", (int)client->pid,
 		rte_be_to_cpu_32(p->id.spi));
-	sa = sa_snapshot(ctl, c);
+	params = sad_params(c);
+	sa = sa_snapshot(ctl, c, &params);
 	if (xfrm_encode_expire(&buf, &head, &sa, false))
 		client_event(ctl, client, &buf);
 }

@@ -85,12 +85,12 @@ move_template(const struct xfrm_step *step, struct spd_template *t)
 static bool
 names_sa(const struct xfrm_step *step, uint32_t if_id, const struct sa_control *c)
 {
-	const struct sa_params *p = &c->params;
+	const struct sa *sa = c->sa;
 
-	return c->state == SA_VALID && p->id.family == step->old_family &&
-	       p->id.proto == step->proto && p->mode == step->mode && p->if_id == if_id &&
-	       (step->reqid == 0 || p->reqid == step->reqid) &&
-	       ip_addr_equal(&p->src, &step->old_src) && ip_addr_equal(&p->id.dst, &step->old_dst);
+	return c->state == SA_VALID && sa->family == step->old_family && sa->proto == step->proto &&
+	       sa->mode == step->mode && sa->if_id == if_id &&
+	       (step->reqid == 0 || sa->reqid == step->reqid) &&
+	       ip_addr_equal(&sa->src, &step->old_src) && ip_addr_equal(&sa->dst, &step->old_dst);
 }
 
 /* What goes with UDP encapsulation goes with it (decode_nat()). */
@@ -114,16 +114,18 @@ static int
 move_sa(struct sad *sad, struct sa_control *c, const struct xfrm_step *step,
 	const struct xfrm_encap_tmpl *encap, struct reason *why)
 {
-	struct sa_params to;
+	struct sa_params from, to;
 	int rc = 0;
 
-	memcpy(&to, &c->params, sizeof(to));
+	sad_params_and_keys(c, &from);
+	memcpy(&to, &from, sizeof(to));
 	to.id.family = step->new_family;
 	to.id.dst = step->new_dst;
 	to.src = step->new_src;
 	set_encap(&to, encap);
-	if (memcmp(&to, &c->params, sizeof(to)) != 0)
+	if (memcmp(&to, &from, sizeof(to)) != 0)
 		rc = sad_move(sad, c, &to, why);
+	crypto_zeroize(&from, sizeof(from));
 	crypto_zeroize(&to, sizeof(to));
 	return rc;
 }

@@ -24,13 +24,14 @@ numbers_of(const struct ctl *ctl, const struct sa_control *c)
 static uint32_t
 reason_to_tell(const struct ctl *ctl, const struct sa_control *c, uint64_t numbers)
 {
-	const struct sa_params *p = &c->params;
+	struct sa_params p;
 
 	if (numbers == c->told)
 		return 0;
-	if (p->ae_numbers != 0 && numbers - c->told >= p->ae_numbers)
+	p = sad_params(c);
+	if (p.ae_numbers != 0 && numbers - c->told >= p.ae_numbers)
 		return XFRM_AE_CR;
-	if (p->ae_tenths != 0 && ctl->now - c->told_at >= UINT64_C(100) * p->ae_tenths)
+	if (p.ae_tenths != 0 && ctl->now - c->told_at >= UINT64_C(100) * p.ae_tenths)
 		return XFRM_AE_CE;
 	return 0;
 }

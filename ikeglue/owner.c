@@ -109,7 +109,7 @@ static void
 remove_orphan(struct ctl *ctl, const struct sa_control *c)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_DELSA};
-	const struct sa_id id = c->params.id;
+	const struct sa_id id = sad_id(c);
 	struct reason why;
 
 	CTL_LOG(INFO, "removed the orphan with SPI 0x%08x\n", rte_be_to_cpu_32(id.spi));

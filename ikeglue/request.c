@@ -119,10 +119,16 @@ static int
 reply_sa(struct exchange *x, const struct sa_control *c)
 {
 	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWSA);
-	const struct xfrm_sa sa = sa_snapshot(x->ctl, c);
 	struct xfrm_buf buf = {.len = 0};
+	struct sa_params params;
+	struct xfrm_sa sa;
+	bool made;
 
-	return reply(x, &buf, xfrm_encode_sa(&buf, &head, &sa));
+	sad_params_and_keys(c, &params);
+	sa = sa_snapshot(x->ctl, c, &params);
+	made = xfrm_encode_sa(&buf, &head, &sa);
+	crypto_zeroize(&params, sizeof(params));
+	return reply(x, &buf, made);
 }
 
 static int
@@ -170,11 +176,13 @@ get_ae(struct exchange *x)
 	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWAE);
 	const struct sa_control *c = sad_find(x->ctl->sad, &x->req.sa_id.id);
 	struct xfrm_buf buf = {.len = 0};
+	struct sa_params params;
 	struct xfrm_sa sa;
 
 	if (!c || c->state == SA_LARVAL)
 		return no_such_sa(x);
-	sa = sa_snapshot(x->ctl, c);
+	params = sad_params(c);
+	sa = sa_snapshot(x->ctl, c, &params);
 	return reply(x, &buf, xfrm_encode_ae(&buf, &head, &sa, x->req.sa_id.ae_flags));
 }
 

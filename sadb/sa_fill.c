@@ -233,21 +233,54 @@ fill_window(struct sad *sad, struct sa *sa, const struct sa_params *p,
 	}
 }
 
+/* What workers read of few SAs. */
+static int
+attach_detail(struct slot *slot, const struct sa_params *p)
+{
+	bool behind_nat = p->mode == SA_MODE_TRANSPORT && (p->flags & SA_ENCAP_UDP) != 0;
+	struct sa_detail *detail;
+
+	if (!narrows(&p->sel) && p->mode != SA_MODE_BEET && !behind_nat)
+		return 0;
+	detail = malloc(sizeof(*detail));
+	if (!detail)
+		return -ENOMEM;
+	detail->sel = p->sel;
+	detail->original = ip_addr_is_any(&p->encap_oa) ? p->coaddr : p->encap_oa;
+	slot->control.detail = detail;
+	return 0;
+}
+
+/* Memory beside the SA's place. */
+static int
+attach_memory(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
+{
+	if (attach_window(sad, slot, sa, p) != 0 || attach_detail(slot, p) != 0)
+		return -ENOMEM;
+	return usage_prepare(&slot->control, &p->counted);
+}
+
 int
 sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
 	const struct key_state *state, struct reason *why)
 {
 	struct sa *sa = arena_sa(sad, slot->control.index);
+	struct sa_control *c = &slot->control;
+	struct kept kept;
 
-	if (attach_window(sad, slot, sa, p) != 0)
-		return reason_set(why, ENOMEM, "no memory for a replay window of %u",
-				  p->replay_window);
-	attach_key(sad, sa, p);
 	fill_lines(sa, slot, p, state, sad->config.flags);
+	if (attach_memory(sad, slot, sa, p) != 0 || kept_pack(&sad->kept, p, sa, &kept) != 0) {
+		sa_clear(sad, slot);
+		return reason_set(why, ENOMEM, "no memory for an SA");
+	}
+	attach_key(sad, sa, p);
 	fill_window(sad, sa, p, &state->print);
-	atomic_init(&sa->owner, slot->control.index % sad->config.workers);
-	slot->control.params = *p;
-	slot->control.sa = sa;
+	atomic_init(&sa->owner, c->index % sad->config.workers);
+	kept_drop(&sad->kept, &c->kept); /* of the larval SA */
+	c->kept = kept;
+	c->mark = p->id.mark;
+	c->takes_marks = p->id.mark == 0 && p->set_mark == 0;
+	c->sa = sa;
 	return 0;
 }
 
@@ -255,6 +288,7 @@ void
 sa_clear(struct sad *sad, struct slot *slot)
 {
 	struct sa *sa = arena_sa(sad, slot->control.index);
+	struct sa_control *c = &slot->control;
 
 	if (slot->own_window) {
 		sad->own_bytes -= replay_size(slot->own_window->window);
@@ -265,5 +299,9 @@ sa_clear(struct sad *sad, struct slot *slot)
 		free(moved_of(sa->outer));
 	crypto_zeroize((uint8_t *)sa + sad->stride - sad->key_room, sad->key_room);
 	crypto_zeroize(&sa->salt, sizeof(sa->salt));
-	slot->control.sa = NULL;
+	free((void *)(uintptr_t)c->detail);
+	free(c->start);
+	c->detail = NULL;
+	c->start = NULL;
+	c->sa = NULL;
 }

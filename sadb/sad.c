@@ -49,6 +49,7 @@ lay_out(struct sad *sad, const struct sad_config *config)
 	sad->slot_mask = replay_slots(config->replay_window) - 1;
 	sad->index_mask = UINT32_MAX >> __builtin_clz(sad->places);
 	STAILQ_INIT(&sad->free);
+	kept_memory_init(&sad->kept);
 }
 
 static int
@@ -156,6 +157,7 @@ sad_free(struct sad *sad)
 	free(sad->alarms);
 	free(sad->counters_memory);
 	free(sad->counters);
+	kept_memory_end(&sad->kept);
 	memory_unmap(&sad->slots_memory);
 	memory_unmap(&sad->arena_memory);
 	crypto_zeroize(sad->secret, sizeof(sad->secret));
@@ -200,6 +202,7 @@ slot_take(struct sad *sad, struct reason *why)
 		reason_set(why, ENOSPC, "the SAD is full: deleted SAs still wait for the workers");
 		return NULL;
 	}
+	slot->timer = (struct wheel_timer){.due = 0};
 	slot->generation++;
 	slot->used = true;
 	sad->count++;
@@ -213,11 +216,8 @@ slot_free(struct sad *sad, struct slot *slot)
 	if (slot->control.sa)
 		sa_clear(sad, slot);
 	usage_reset(sad, slot->control.index);
-	crypto_zeroize(&slot->control.params, sizeof(slot->control.params));
-	slot->control.soft_sent = slot->control.orphan = false;
-	slot->control.owner = 0;
-	slot->control.added_ms = slot->control.told = slot->control.told_at = 0;
-	memset(&slot->control.start, 0, sizeof(slot->control.start));
+	kept_drop(&sad->kept, &slot->control.kept);
+	slot->control = (struct sa_control){.index = slot->control.index};
 	STAILQ_INSERT_TAIL(&sad->free, slot, free);
 }
 
@@ -265,6 +265,33 @@ slot_retire(struct sad *sad, struct slot *slot)
 	reclaim_defer(sad->config.reclaim, slot_free_later, sad, &slot->retired);
 }
 
+/* ---- what was said of them ---- */
+
+struct sa_params
+sad_params(const struct sa_control *c)
+{
+	struct sa_params p;
+
+	kept_unpack(&c->kept, c->sa, false, &p);
+	return p;
+}
+
+void
+sad_params_and_keys(const struct sa_control *c, struct sa_params *params)
+{
+	kept_unpack(&c->kept, c->sa, true, params);
+}
+
+struct sa_id
+sad_id(const struct sa_control *c)
+{
+	const struct sa *sa = c->sa;
+
+	if (!sa)
+		return sad_params(c).id;
+	return (struct sa_id){sa->dst, sa->spi, sa->family, sa->proto, c->mark};
+}
+
 /* ---- identities ---- */
 
 uint64_t
@@ -298,13 +325,13 @@ find(struct sad *sad, const struct sa_id *id)
 	INDEX_FOREACH(link, &sad->index, id_hash(sad, id))
 	{
 		struct slot *slot = linked_slot(sad, link);
-		const struct sa_id *own = &slot->control.params.id;
+		const struct sa_id own = sad_id(&slot->control);
 
-		if (!id_equal(own, id))
+		if (!id_equal(&own, id))
 			continue;
-		if (own->mark == id->mark)
+		if (own.mark == id->mark)
 			return slot;
-		if (own->mark == 0)
+		if (own.mark == 0)
 			unmarked = slot;
 	}
 	return unmarked;
@@ -336,12 +363,12 @@ outbound_hash(const struct sad *sad, enum sad_index kind, const union ip_addr *d
 static void
 index_templates(struct sad *sad, struct slot *slot)
 {
-	const struct sa_params *p = &slot->control.params;
-	bool inbound = (p->flags & SA_IN_ONLY) != 0;
+	const struct sa *sa = slot->control.sa;
+	bool inbound = (sa->flags & SA_IN_ONLY) != 0;
 
 	for (enum sad_index kind = inbound ? INDEX_REQID : INDEX_PEER_REQID; kind <= INDEX_REQID;
 	     kind++)
-		index_insert(&sad->index, outbound_hash(sad, kind, &p->id.dst, p->reqid, p->if_id),
+		index_insert(&sad->index, outbound_hash(sad, kind, &sa->dst, sa->reqid, sa->if_id),
 			     link_of(slot, kind));
 }
 
@@ -361,14 +388,13 @@ addr_fits(const union ip_addr *wanted, const union ip_addr *have)
 static bool
 fits(const struct sa_control *c, const struct wanted *w)
 {
-	const struct sa_params *p = &c->params;
+	const struct sa *sa = c->sa;
 
-	return c->state == SA_VALID && (p->flags & SA_IN_ONLY) == 0 && p->mode == w->mode &&
-	       p->id.proto == w->proto && p->if_id == w->if_id &&
-	       (p->id.mark == 0 || p->id.mark == w->mark) &&
-	       (w->reqid == 0 || p->reqid == w->reqid) &&
-	       (ip_addr_is_any(w->dst) || p->id.family == w->family) &&
-	       addr_fits(w->dst, &p->id.dst) && addr_fits(w->src, &p->src);
+	return c->state == SA_VALID && (sa->flags & SA_IN_ONLY) == 0 && sa->mode == w->mode &&
+	       sa->proto == w->proto && sa->if_id == w->if_id &&
+	       (c->mark == 0 || c->mark == w->mark) && (w->reqid == 0 || sa->reqid == w->reqid) &&
+	       (ip_addr_is_any(w->dst) || sa->family == w->family) && addr_fits(w->dst, &sa->dst) &&
+	       addr_fits(w->src, &sa->src);
 }
 
 static struct sa *
@@ -413,11 +439,9 @@ sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr
 void
 sad_give_mark(struct sa_control *c, uint32_t mark)
 {
-	const struct sa_params *p = &c->params;
-
 	/* Relaxed: a packet that still has the mark of before is one of before. */
-	if (p->id.mark == 0 && p->set_mark == 0)
-		atomic_store_explicit(&c->sa->tenant, tenant_make(p->if_id, mark),
+	if (c->takes_marks)
+		atomic_store_explicit(&c->sa->tenant, tenant_make(c->sa->if_id, mark),
 				      memory_order_relaxed);
 }
 
@@ -429,9 +453,9 @@ sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t mark)
 	INDEX_FOREACH(link, &sad->index, outbound_hash(sad, INDEX_REQID, NULL, reqid, if_id))
 	{
 		struct slot *slot = linked_slot(sad, link);
-		const struct sa_params *p = &slot->control.params;
+		const struct sa *sa = slot->control.sa;
 
-		if (p->reqid == reqid && p->if_id == if_id)
+		if (sa->reqid == reqid && sa->if_id == if_id)
 			sad_give_mark(&slot->control, mark);
 	}
 }
@@ -455,7 +479,7 @@ install(struct sad *sad, struct slot *slot, const struct sa_params *p,
 		index_insert(&sad->index, id_hash(sad, &p->id), link_of(slot, INDEX_ID));
 	key_live(sad, slot, &state->print);
 	index_templates(sad, slot);
-	usage_watch(sad, slot);
+	usage_watch(sad, slot, &p->limits);
 	spi_publish(sad, slot->control.sa);
 	tell_changed(sad, slot, true);
 	return 0;
@@ -486,11 +510,47 @@ sad_add(struct sad *sad, const struct sa_params *p, struct reason *why)
 	return err;
 }
 
+/* Takes over what a request may change of a live SA, whose parameters are `all`. */
+static int
+change(struct sad *sad, struct slot *slot, struct sa_params *all, const struct sa_params *p,
+       struct reason *why)
+{
+	struct sa_control *c = &slot->control;
+	bool udp = (c->sa->flags & SA_ENCAP_UDP) != 0;
+	struct kept kept;
+
+	all->limits = p->limits;
+	all->seq = p->seq;
+	all->nat_keepalive = p->nat_keepalive;
+	all->mapping_seconds = p->mapping_seconds;
+	all->ae_numbers = p->ae_numbers;
+	all->ae_tenths = p->ae_tenths;
+	if (udp) {
+		all->encap_sport = p->encap_sport;
+		all->encap_dport = p->encap_dport;
+	}
+	if (kept_pack(&sad->kept, all, c->sa, &kept) != 0)
+		return reason_set(why, ENOMEM, "no memory for an SA's parameters");
+	if (udp && sa_outer_replace(sad, c->sa, &p->id.dst, p->encap_sport, p->encap_dport) != 0) {
+		kept_drop(&sad->kept, &kept);
+		return reason_set(why, ENOMEM, "no memory for an outer header");
+	}
+	kept_drop(&sad->kept, &c->kept);
+	c->kept = kept;
+	c->soft_sent = false;
+	usage_watch(sad, slot, &p->limits);
+	if (udp) {
+		sad_forget_peer(c);
+		tell_changed(sad, slot, true);
+	}
+	return 0;
+}
+
 int
 sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 {
 	struct slot *slot = find(sad, &p->id);
-	struct sa_params *old;
+	struct sa_params all;
 	int err;
 
 	if (!slot)
@@ -498,28 +558,12 @@ sad_update(struct sad *sad, const struct sa_params *p, struct reason *why)
 				  rte_be_to_cpu_32(p->id.spi));
 	if (slot->control.state == SA_LARVAL)
 		return sad_add(sad, p, why);
-	old = &slot->control.params;
-	err = sa_check_update(old, p, why);
-	if (err != 0)
-		return err;
-	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0 &&
-	    sa_outer_replace(sad, slot->control.sa, &p->id.dst, p->encap_sport, p->encap_dport))
-		return reason_set(why, ENOMEM, "no memory for an outer header");
-	old->limits = p->limits;
-	old->seq = p->seq;
-	old->nat_keepalive = p->nat_keepalive;
-	old->mapping_seconds = p->mapping_seconds;
-	old->ae_numbers = p->ae_numbers;
-	old->ae_tenths = p->ae_tenths;
-	slot->control.soft_sent = false;
-	usage_watch(sad, slot);
-	if ((slot->control.sa->flags & SA_ENCAP_UDP) != 0) {
-		old->encap_sport = p->encap_sport;
-		old->encap_dport = p->encap_dport;
-		sad_forget_peer(&slot->control);
-		tell_changed(sad, slot, true);
-	}
-	return 0;
+	sad_params_and_keys(&slot->control, &all);
+	err = sa_check_update(&all, p, why);
+	if (err == 0)
+		err = change(sad, slot, &all, p, why);
+	crypto_zeroize(&all, sizeof(all));
+	return err;
 }
 
 /* Relaxed: whoever reserves takes what is above, whichever came first. */
@@ -534,29 +578,54 @@ raise_seq(struct sa *sa, uint64_t to)
 		;
 }
 
+/* Of AE events. 0, or -ENOMEM. */
+static int
+set_thresholds(struct sad *sad, struct sa_control *c, const struct sa_params *to)
+{
+	struct sa_params all;
+	struct kept kept;
+	int err;
+
+	if (to->ae_numbers == SAD_AE_AS_IT_WAS && to->ae_tenths == SAD_AE_AS_IT_WAS)
+		return 0;
+	sad_params_and_keys(c, &all);
+	if (to->ae_numbers != SAD_AE_AS_IT_WAS)
+		all.ae_numbers = to->ae_numbers;
+	if (to->ae_tenths != SAD_AE_AS_IT_WAS)
+		all.ae_tenths = to->ae_tenths;
+	err = kept_pack(&sad->kept, &all, c->sa, &kept);
+	if (err == 0) {
+		kept_drop(&sad->kept, &c->kept);
+		c->kept = kept;
+	}
+	crypto_zeroize(&all, sizeof(all));
+	return err;
+}
+
 int
 sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why)
 {
 	struct slot *slot = find(sad, &to->id);
 	struct sa *sa = slot ? slot->control.sa : NULL;
+	struct sa_params own;
 
 	if (!sa)
 		return reason_set(why, ESRCH, "no SA with SPI 0x%08x and that destination",
 				  rte_be_to_cpu_32(to->id.spi));
-	if (to->replay_window != 0 && to->replay_window != slot->control.params.replay_window)
+	own = sad_params(&slot->control);
+	if (to->replay_window != 0 && to->replay_window != own.replay_window)
 		return reason_set(why, EINVAL, "replay window %u: the SA has one of %u",
-				  to->replay_window, slot->control.params.replay_window);
+				  to->replay_window, own.replay_window);
 	if (to->out_seq > sa->seq_limit || ((sa->flags & SA_ESN) == 0 && to->in_seq > UINT32_MAX))
 		return reason_set(why, EINVAL, "a sequence number beyond the SA's last");
+	if (usage_prepare(&slot->control, &to->counted) != 0 ||
+	    set_thresholds(sad, &slot->control, to) != 0)
+		return reason_set(why, ENOMEM, "no memory for an SA's parameters");
 	raise_seq(sa, to->out_seq);
 	if (to->in_seq != 0)
 		replay_restore(sa->replay, to->in_seq, to->replay_bitmap, to->replay_bitmap_words);
-	if (to->ae_numbers != SAD_AE_AS_IT_WAS)
-		slot->control.params.ae_numbers = to->ae_numbers;
-	if (to->ae_tenths != SAD_AE_AS_IT_WAS)
-		slot->control.params.ae_tenths = to->ae_tenths;
 	usage_start(sad, &slot->control, &to->counted);
-	usage_watch(sad, slot);
+	usage_watch(sad, slot, &own.limits);
 	return 0;
 }
 
@@ -582,26 +651,26 @@ sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct rea
 {
 	const struct sa_usage usage = sad_usage(sad, c);
 	struct slot *slot = slot_of(c), *other = find(sad, &to->id);
-	struct sa_control was = *c;
+	const struct sa_control was = *c;
+	struct sa_params from;
 	struct reason ignored;
 	int err;
 
 	if (other && other != slot)
-		err = reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
-				 rte_be_to_cpu_32(to->id.spi));
-	else
-		err = sa_check(sad, to, why);
+		return reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
+				  rte_be_to_cpu_32(to->id.spi));
+	err = sa_check(sad, to, why);
 	if (err != 0)
-		goto out;
-	to->counted = was.params.counted = (struct sa_counted){
+		return err;
+	sad_params_and_keys(c, &from);
+	to->counted = from.counted = (struct sa_counted){
 		true,           usage.packets, usage.bytes, c->added_ms / 1000, usage.first_used,
 		usage.last_used};
 	slot_retire(sad, slot);
 	err = succeed(sad, to, &was, why);
 	if (err != 0)
-		succeed(sad, &was.params, &was, &ignored);
-out:
-	crypto_zeroize(&was, sizeof(was));
+		succeed(sad, &from, &was, &ignored);
+	crypto_zeroize(&from, sizeof(from));
 	return err;
 }
 
@@ -625,7 +694,7 @@ sad_flush(struct sad *sad, uint8_t proto)
 	for (uint32_t i = 0; i < sad->high_water; i++) {
 		struct slot *slot = &sad->slots[i];
 
-		if (!slot->used || (proto != 0 && slot->control.params.id.proto != proto))
+		if (!slot->used || (proto != 0 && sad_id(&slot->control).proto != proto))
 			continue;
 		slot_retire(sad, slot);
 		flushed++;
@@ -681,7 +750,7 @@ sad_memory(const struct sad *sad)
 
 	return (struct sad_memory){
 		.places = used * sad->stride + sad->own_bytes,
-		.control = used * sizeof(struct slot),
+		.control = used * sizeof(struct slot) + kept_bytes(&sad->kept),
 		.counters = used * sad->config.workers * sizeof(struct sa_counters),
 		.tables = heads * sizeof(uint32_t) + used * INDEX_KINDS * sizeof(struct link) +
 			  (sad->by_spi.mask + UINT64_C(1)) * sizeof(void *),

@@ -14,6 +14,7 @@
 #include "addr.h"
 #include "crypto/crypto.h"
 #include "crypto/reason.h"
+#include "kept.h"
 #include "reclaim.h"
 #include "sa.h"
 
@@ -72,8 +73,9 @@ struct sa_params {
 	struct sa_limits limits;
 	uint8_t suite;
 	uint8_t salt[4];
-	uint8_t key[SAD_KEY_MAX], auth_key[SAD_KEY_MAX]; /* without salt; lengths are the suite's */
-	uint16_t encap_type;                             /* UDP_ENCAP_ESPINUDP or 0 */
+	/* Without salt; lengths are the suite's, and zero is behind. */
+	alignas(8) uint8_t key[SAD_KEY_MAX], auth_key[SAD_KEY_MAX];
+	uint16_t encap_type; /* UDP_ENCAP_ESPINUDP or 0 */
 	rte_be16_t encap_sport, encap_dport;
 	union ip_addr encap_oa, coaddr; /* the peer's address behind its NAT, any if not known */
 	uint32_t nat_keepalive;         /* seconds of silence before a keepalive, 0 none is sent */
@@ -97,21 +99,29 @@ struct sa_usage {                /* counted by workers, authenticated packets on
 	uint64_t replay_drops, auth_drops; /* of this SA */
 };
 
-/* The control thread's part of an SA. Workers touch constant parameters alone. */
+/* What workers read of few SAs: those that are narrow, in BEET mode, or behind NAT in transport
+ * mode. */
+struct sa_detail {
+	struct selector sel;
+	union ip_addr original; /* the peer's address behind its NAT, any if not known */
+};
+
+/* The control thread's part of an SA. Workers touch `detail` alone. */
 struct sa_control {
-	struct sa_params params; /* raw keys included: this allocation is locked and not dumped */
-	struct sa *sa;           /* NULL while larval */
+	const struct sa_detail *detail; /* or NULL */
+	struct sa *sa;                  /* NULL while larval */
+	struct kept kept;               /* see sad_params() */
+	struct sa_usage *start;         /* what the workers' counters are added to, or NULL */
+	uint64_t added_ms;              /* wall-clock milliseconds */
+	uint64_t told, told_at; /* the control socket's: numbers when it told of them, and when */
+	void *natt;             /* what dataplane/natt.c keeps of it */
 	uint32_t index;
-	uint64_t added_ms;     /* wall-clock milliseconds */
-	struct sa_usage start; /* what the workers' counters are added to */
-	/* The control socket's: numbers when it last told of them, and when; whose SA it is, 0
-	 * none. */
-	uint64_t told, told_at;
-	uint32_t owner;
-	bool orphan;    /* likewise: that process has gone */
-	bool soft_sent; /* the soft EXPIRE went out */
-	enum sa_state state;
-	void *natt; /* what dataplane/natt.c keeps of it */
+	uint32_t mark;    /* of its identity */
+	uint32_t owner;   /* the control socket's: whose SA it is, 0 none */
+	uint8_t state;    /* enum sa_state */
+	bool orphan;      /* the control socket's: the process whose it was has gone */
+	bool soft_sent;   /* the soft EXPIRE went out */
+	bool takes_marks; /* of its policies: it has none of its own */
 };
 
 /*
@@ -190,6 +200,12 @@ int sad_alloc_spi(struct sad *sad, const struct sa_params *params, uint32_t min,
 
 struct sa_control *sad_find(struct sad *sad, const struct sa_id *id); /* or NULL */
 
+/* Everything that was said of an SA, but for its keys and salt, which are zero. */
+struct sa_params sad_params(const struct sa_control *c);
+/* Keys as well: the caller overwrites them in the end. */
+void sad_params_and_keys(const struct sa_control *c, struct sa_params *params);
+struct sa_id sad_id(const struct sa_control *c); /* its identity alone */
+
 /*
  * The SA that an outbound policy's template means: by SPI where `spi` is not 0, else by reqid
  * (and addresses where not any); the newest valid one of several. Of a tenant with a mark, SAs
@@ -253,7 +269,7 @@ void sad_tick(struct sad *sad, uint64_t now);
 /* Bytes held, by what for. */
 struct sad_memory {
 	uint64_t places;     /* what packets read and write: SAs, windows, expanded keys */
-	uint64_t control;    /* the control thread's parts */
+	uint64_t control;    /* the control thread's parts, and what was said of them */
 	uint64_t counters;   /* of all workers */
 	uint64_t tables;     /* by SPI, identity, key and peer */
 	uint64_t tombstones; /* of SAs that are gone */

@@ -34,9 +34,9 @@
 #define SEQ_LIMIT_32  UINT32_MAX
 
 static uint8_t
-iv_half(const struct sa_params *p)
+iv_half(const union ip_addr *src, const union ip_addr *dst)
 {
-	return memcmp(p->src.bytes, p->id.dst.bytes, sizeof(p->src.bytes)) > 0;
+	return memcmp(src->bytes, dst->bytes, sizeof(src->bytes)) > 0;
 }
 
 /*
@@ -68,17 +68,18 @@ print_key(const struct sad *sad, const struct sa_params *p, struct key_print *pr
 	return 0;
 }
 
-/* Why two SAs must not have one key at the same time, or NULL. */
+/* Why a new SA must not have the key of a live one, or NULL. */
 static const char *
-conflict(const struct sa_params *a, const struct sa_params *b)
+conflict(const struct sa_params *a, const struct sa *b)
 {
-	if (a->id.spi == b->id.spi)
+	if (a->id.spi == b->spi)
 		return "a key and an SPI must not serve two SAs";
 	if (!crypto_suites[a->suite].counter_mode || (a->flags & b->flags & SA_IN_ONLY) != 0)
 		return NULL;
 	if (((a->flags | b->flags) & SA_ENCAP_UDP) != 0)
 		return "with UDP encapsulation a counter-mode key must not serve both directions";
-	if (((a->flags | b->flags) & SA_IN_ONLY) == 0 && iv_half(a) == iv_half(b))
+	if (((a->flags | b->flags) & SA_IN_ONLY) == 0 &&
+	    iv_half(&a->src, &a->id.dst) == iv_half(&b->src, &b->dst))
 		return "a counter-mode key must not serve two SAs";
 	return NULL;
 }
@@ -98,10 +99,10 @@ check_users(const struct sad *sad, const struct sa_params *p, const struct key_p
 		if (other->control.state == SA_LARVAL ||
 		    memcmp(&other->print, print, sizeof(*print)) != 0)
 			continue;
-		text = conflict(p, &other->control.params);
+		text = conflict(p, other->control.sa);
 		if (text)
 			return reason_set(why, EINVAL, "key in use by the SA with SPI 0x%08x: %s",
-					  rte_be_to_cpu_32(other->control.params.id.spi), text);
+					  rte_be_to_cpu_32(other->control.sa->spi), text);
 	}
 	return 0;
 }
@@ -122,7 +123,7 @@ static void
 continue_key(struct sad *sad, const struct sa_params *p, struct key_state *state)
 {
 	uint64_t iv_last = wall_nanoseconds() & IV_COUNT_MAX;
-	uint8_t half = iv_half(p);
+	uint8_t half = iv_half(&p->src, &p->id.dst);
 	struct tombstone *past = NULL;
 
 	state->out_seq = p->out_seq;
@@ -169,7 +170,7 @@ key_retire(struct sad *sad, struct slot *slot)
 	struct tombstone past = {
 		.print = slot->print,
 		.spi = sa->spi,
-		.half = iv_half(&slot->control.params),
+		.half = iv_half(&sa->src, &sa->dst),
 		.window = malloc(replay_size(sa->replay->window)),
 	};
 

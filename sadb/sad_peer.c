@@ -11,7 +11,7 @@ sad_at(struct sad *sad, uint32_t index, rte_be32_t spi)
 	struct slot *slot = index < sad->high_water ? &sad->slots[index] : NULL;
 
 	if (!slot || !slot->used || slot->control.state == SA_LARVAL ||
-	    slot->control.params.id.spi != spi)
+	    slot->control.sa->spi != spi)
 		return NULL;
 	return &slot->control;
 }
@@ -27,10 +27,9 @@ sad_mapped(struct sad *sad, struct sa_control *c, const union ip_addr *src, rte_
 void
 sad_forget_peer(struct sa_control *c)
 {
-	const struct sa_params *p = &c->params;
-
 	/* Relaxed: a worker that sees it a packet later tells it a packet later. */
-	atomic_store_explicit(&c->sa->peer, sa_peer(&p->src, p->encap_sport), memory_order_relaxed);
+	atomic_store_explicit(&c->sa->peer, sa_peer(&c->sa->src, sad_params(c).encap_sport),
+			      memory_order_relaxed);
 }
 
 /* Whether what the one receives is answered by what the other sends. */
@@ -47,19 +46,20 @@ answers(const struct sa_params *out, const struct sa_params *in)
 unsigned int
 sad_follow(struct sad *sad, const struct sa_control *c, const union ip_addr *addr, rte_be16_t port)
 {
-	const struct sa_params *in = &c->params;
-	uint64_t hash = outbound_hash(sad, INDEX_PEER_REQID, &in->src, in->reqid, in->if_id);
+	const struct sa_params in = sad_params(c);
+	uint64_t hash = outbound_hash(sad, INDEX_PEER_REQID, &in.src, in.reqid, in.if_id);
 	unsigned int moved = 0;
 	uint32_t link;
 
-	if (in->mode == SA_MODE_TRANSPORT && !ip_addr_equal(addr, &in->src))
+	if (in.mode == SA_MODE_TRANSPORT && !ip_addr_equal(addr, &in.src))
 		return 0;
 	INDEX_FOREACH(link, &sad->index, hash)
 	{
-		struct sa_control *out = &linked_slot(sad, link)->control;
+		const struct sa_control *other = &linked_slot(sad, link)->control;
+		const struct sa_params out = sad_params(other);
 
-		if (out->state == SA_VALID && answers(&out->params, in) &&
-		    sa_outer_replace(sad, out->sa, addr, out->params.encap_sport, port) == 0)
+		if (other->state == SA_VALID && answers(&out, &in) &&
+		    sa_outer_replace(sad, other->sa, addr, out.encap_sport, port) == 0)
 			moved++;
 	}
 	return moved;

@@ -29,13 +29,17 @@ enum sad_index {
 /* One place in the arena, used or not: the control thread's side of it. */
 struct slot {
 	struct sa_control control; /* first: outside, a slot is known by it */
-	struct reclaim_item retired;
-	STAILQ_ENTRY(slot) free;
-	bool used;
-	uint32_t generation;      /* how often the place was given out */
-	struct wheel_timer timer; /* to the next limit in seconds, or a larval SA's time-out */
-	struct key_print print;
+	union {
+		struct {                          /* of an SA, larval or valid: */
+			struct wheel_timer timer; /* to the next limit in seconds, or a time-out */
+			struct key_print print;
+		};
+		struct reclaim_item retired;
+		STAILQ_ENTRY(slot) free;
+	};
 	struct replay *own_window; /* where the arena's room is too small */
+	uint32_t generation;       /* how often the place was given out */
+	bool used;
 };
 
 /* What one worker counted of one SA: written by that worker, read by the control thread. */
@@ -66,6 +70,7 @@ struct sad {
 	struct memory arena_memory, slots_memory;
 	struct memory *counters_memory;
 	struct slot *slots;
+	struct kept_memory kept;    /* what was said of SAs */
 	STAILQ_HEAD(, slot) free;   /* first freed, first used */
 	uint32_t count, high_water; /* SAs now; places ever used */
 	uint64_t own_bytes;         /* windows outside the arena */
@@ -161,8 +166,11 @@ int sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, r
 
 /* ---- sad_usage.c ---- */
 void usage_reset(struct sad *sad, uint32_t place);
+/* Whether counters that go on from there need memory, which is there or not then. 0 or -ENOMEM. */
+int usage_prepare(struct sa_control *c, const struct sa_counted *from);
 /* The SA's counters go on from there. */
 void usage_start(const struct sad *sad, struct sa_control *c, const struct sa_counted *from);
-void usage_watch(struct sad *sad, struct slot *slot); /* of an SA that began, or has new limits */
+/* Of an SA that began, or has new limits. */
+void usage_watch(struct sad *sad, struct slot *slot, const struct sa_limits *limits);
 uint64_t wall_milliseconds(void);
 uint64_t wall_nanoseconds(void);

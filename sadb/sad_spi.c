@@ -211,14 +211,33 @@ find_larval(struct sad *sad, const struct sa_params *p)
 	INDEX_FOREACH(link, &sad->index, larval_hash(sad, p))
 	{
 		struct slot *slot = linked_slot(sad, link);
-		const struct sa_params *q = &slot->control.params;
+		struct sa_params q;
 
-		if (slot->control.state == SA_LARVAL && q->seq == p->seq && q->reqid == p->reqid &&
-		    q->id.family == p->id.family && q->id.proto == p->id.proto &&
-		    ip_addr_equal(&q->src, &p->src) && ip_addr_equal(&q->id.dst, &p->id.dst))
+		if (slot->control.state != SA_LARVAL) /* the kind of link is shared */
+			continue;
+		q = sad_params(&slot->control);
+		if (q.seq == p->seq && q.reqid == p->reqid && q.id.family == p->id.family &&
+		    q.id.proto == p->id.proto && ip_addr_equal(&q.src, &p->src) &&
+		    ip_addr_equal(&q.id.dst, &p->id.dst))
 			return slot;
 	}
 	return NULL;
+}
+
+/* Makes a fresh slot a larval SA. */
+static int
+begin_larval(struct sad *sad, struct slot *slot, const struct sa_params *p, uint32_t seconds,
+	     struct reason *why)
+{
+	if (kept_pack(&sad->kept, p, NULL, &slot->control.kept) != 0)
+		return reason_set(why, ENOMEM, "no memory for an SA's parameters");
+	slot->control.state = SA_LARVAL;
+	slot->control.mark = p->id.mark;
+	wheel_start(&sad->wheel, &slot->timer,
+		    ticks_until(wall_milliseconds() + UINT64_C(1000) * seconds));
+	index_insert(&sad->index, id_hash(sad, &p->id), link_of(slot, INDEX_ID));
+	index_insert(&sad->index, larval_hash(sad, p), link_of(slot, INDEX_LARVAL));
+	return 0;
 }
 
 int
@@ -226,10 +245,11 @@ sad_alloc_spi(struct sad *sad, const struct sa_params *params, uint32_t min, uin
 	      uint32_t larval_seconds, rte_be32_t *spi, struct reason *why)
 {
 	struct slot *slot = find_larval(sad, params);
-	struct sa_params *p;
+	struct sa_params p = *params;
+	int err;
 
 	if (slot) {
-		*spi = slot->control.params.id.spi;
+		*spi = sad_id(&slot->control).spi;
 		return 0;
 	}
 	if (min < SPI_MIN)
@@ -240,17 +260,14 @@ sad_alloc_spi(struct sad *sad, const struct sa_params *params, uint32_t min, uin
 	slot = slot_take(sad, why);
 	if (!slot)
 		return -ENOSPC;
-	p = &slot->control.params;
-	*p = *params;
-	if (!choose_named(sad, slot, &p->id, min, max) && !choose_any(sad, &p->id, min, max)) {
+	if (choose_named(sad, slot, &p.id, min, max) || choose_any(sad, &p.id, min, max))
+		err = begin_larval(sad, slot, &p, larval_seconds, why);
+	else
+		err = reason_set(why, ENOENT, "every SPI from 0x%x to 0x%x is taken", min, max);
+	if (err != 0) {
 		slot_give(sad, slot);
-		return reason_set(why, ENOENT, "every SPI from 0x%x to 0x%x is taken", min, max);
+		return err;
 	}
-	slot->control.state = SA_LARVAL;
-	wheel_start(&sad->wheel, &slot->timer,
-		    ticks_until(wall_milliseconds() + UINT64_C(1000) * larval_seconds));
-	index_insert(&sad->index, id_hash(sad, &p->id), link_of(slot, INDEX_ID));
-	index_insert(&sad->index, larval_hash(sad, p), link_of(slot, INDEX_LARVAL));
-	*spi = p->id.spi;
+	*spi = p.id.spi;
 	return 0;
 }

@@ -94,7 +94,7 @@ sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fa
 struct sa_usage
 sad_usage(const struct sad *sad, const struct sa_control *control)
 {
-	struct sa_usage sum = control->start;
+	struct sa_usage sum = control->start ? *control->start : (struct sa_usage){0};
 
 	for (uint32_t w = 0; w < sad->config.workers; w++) {
 		const struct sa_counters *c = &sad->counters[w][control->index];
@@ -112,20 +112,30 @@ sad_usage(const struct sad *sad, const struct sa_control *control)
 	return sum;
 }
 
+int
+usage_prepare(struct sa_control *c, const struct sa_counted *from)
+{
+	if (!c->start && (from->given || from->last_used != 0))
+		c->start = calloc(1, sizeof(*c->start));
+	return c->start || (!from->given && from->last_used == 0) ? 0 : -ENOMEM;
+}
+
 void
 usage_start(const struct sad *sad, struct sa_control *c, const struct sa_counted *from)
 {
-	struct sa_usage now;
+	struct sa_usage *start = c->start, now;
 
-	c->start.last_used = from->last_used;
+	if (!start)
+		return;
+	start->last_used = from->last_used;
 	if (!from->given)
 		return;
-	c->start.packets = c->start.bytes = 0;
+	start->packets = start->bytes = 0;
 	now = sad_usage(sad, c);
 	/* Modulo 2^64: the sum is right, whichever is the greater. */
-	c->start.packets = from->packets - now.packets;
-	c->start.bytes = from->bytes - now.bytes;
-	c->start.first_used = from->first_used;
+	start->packets = from->packets - now.packets;
+	start->bytes = from->bytes - now.bytes;
+	start->first_used = from->first_used;
 	if (from->added != 0)
 		c->added_ms = from->added * 1000;
 }
@@ -197,9 +207,8 @@ least(uint64_t a, uint64_t b)
 }
 
 static struct end
-end_of(const struct sa_control *c, const struct sa_usage *u, bool hard)
+end_of(const struct sa_control *c, const struct sa_limits *l, const struct sa_usage *u, bool hard)
 {
-	const struct sa_limits *l = &c->params.limits;
 	uint64_t used = u->first_used * 1000;
 
 	if (hard)
@@ -255,12 +264,12 @@ deal_out(struct sad *sad, uint32_t place, const struct end *end, const struct sa
 
 /* Waits for the next limit: the soft one, once that was told the hard one. */
 static void
-watch(struct sad *sad, struct slot *slot, const struct sa_usage *u)
+watch(struct sad *sad, struct slot *slot, const struct sa_limits *l, const struct sa_usage *u)
 {
-	struct end end = end_of(&slot->control, u, true);
+	struct end end = end_of(&slot->control, l, u, true);
 
 	if (!slot->control.soft_sent) {
-		struct end soft = end_of(&slot->control, u, false);
+		struct end soft = end_of(&slot->control, l, u, false);
 
 		end = (struct end){least(end.time, soft.time), least(end.packets, soft.packets),
 				   least(end.bytes, soft.bytes)};
@@ -273,11 +282,11 @@ watch(struct sad *sad, struct slot *slot, const struct sa_usage *u)
 }
 
 void
-usage_watch(struct sad *sad, struct slot *slot)
+usage_watch(struct sad *sad, struct slot *slot, const struct sa_limits *limits)
 {
 	struct sa_usage usage = sad_usage(sad, &slot->control);
 
-	watch(sad, slot, &usage);
+	watch(sad, slot, limits, &usage);
 }
 
 static void
@@ -285,7 +294,9 @@ check_valid(struct sad *sad, struct slot *slot, uint64_t now)
 {
 	struct sa_control *c = &slot->control;
 	struct sa_usage usage = sad_usage(sad, c);
-	struct end hard = end_of(c, &usage, true), soft = end_of(c, &usage, false);
+	const struct sa_limits limits = sad_params(c).limits;
+	struct end hard = end_of(c, &limits, &usage, true);
+	struct end soft = end_of(c, &limits, &usage, false);
 	uint32_t generation = slot->generation;
 
 	if (reached(&hard, &usage, now)) {
@@ -303,7 +314,7 @@ check_valid(struct sad *sad, struct slot *slot, uint64_t now)
 		if (!slot->used || slot->generation != generation)
 			return;
 	}
-	watch(sad, slot, &usage);
+	watch(sad, slot, &limits, &usage);
 }
 
 static void

@@ -136,14 +136,14 @@ static void
 sa_changed(void *ctx, struct sa_control *c, bool added)
 {
 	const union ip_addr any = {0};
-	const struct sa_params *sa = &c->params;
+	const struct sa *sa = c->sa;
 
-	resolve_list(ctx, (struct wanted){.spi = sa->id.spi});
+	resolve_list(ctx, (struct wanted){.spi = sa->spi});
 	if (sa->reqid)
 		resolve_list(ctx, (struct wanted){.reqid = sa->reqid});
 	if (sa->reqid && added)
 		sad_give_mark(c, mark_of(ctx, sa->reqid, sa->if_id));
-	resolve_list(ctx, (struct wanted){.dst = &sa->id.dst});
+	resolve_list(ctx, (struct wanted){.dst = &sa->dst});
 	resolve_list(ctx, (struct wanted){.dst = &any});
 }
 

@@ -130,7 +130,7 @@ without_a_rate_nothing_is_sent(void **state)
 static void
 a_dummy_whose_sa_is_gone_ends_here(void **state)
 {
-	const struct sa_control *c = peer_outbound(&peer, &tunnels[2]);
+	const struct sa_id id = sad_id(peer_outbound(&peer, &tunnels[2]));
 	uint64_t consumed = e.dp->workers[0]->count.consumed;
 	struct dummies d = {0};
 	struct reason why;
@@ -139,7 +139,7 @@ a_dummy_whose_sa_is_gone_ends_here(void **state)
 	dummies_tick(&d, e.dp, 1);
 	while (rte_ring_empty(e.dp->workers[0]->inbox))
 		dummies_tick(&d, e.dp, d.then + 1000);
-	assert_int_equal(sad_delete(e.dp->sad, &c->params.id, &why), 0);
+	assert_int_equal(sad_delete(e.dp->sad, &id, &why), 0);
 	engine_settle(&e);
 	assert_true(e.dp->workers[0]->count.consumed > consumed);
 	engine_check(&e);

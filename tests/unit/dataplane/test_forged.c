@@ -43,7 +43,7 @@ take_picture(struct picture *p, const struct sa_control *c)
 {
 	memset(p, 0, sizeof(*p));
 	memcpy(&p->sa, c->sa, sizeof(p->sa));
-	p->params = c->params;
+	sad_params_and_keys(c, &p->params);
 	p->usage = sad_usage(e.dp->sad, c);
 	p->usage.replay_drops = p->usage.auth_drops = 0;
 	assert_true(replay_size(c->sa->replay->window) <= sizeof(p->replay));

@@ -203,18 +203,19 @@ C10_C11_the_high_half_is_under_the_icv_and_not_on_the_wire(void **state)
 					false,           0x9000,    0, ESP_TUNNEL};
 	const uint64_t seq = (UINT64_C(7) << 32) + 5;
 	const struct sa *sa = peer_tunnel(&peer, &t);
-	const struct sa_params *p = &peer_inbound(&peer, &t)->params;
 	size_t len = put_inner(GCM, 40), esp = 14 + 20, end;
+	struct sa_params params;
 	uint8_t digest[EVP_MAX_MD_SIZE], signed_text[1024];
 	unsigned int size;
 
+	sad_params_and_keys(peer_inbound(&peer, &t), &params);
 	len = peer_seal(&peer, sa, seq, text, peer_trailer(sa, text, len, 4), frame);
 	end = len - sa->icv_len;
 	assert_memory_equal(frame + esp + 4, "\0\0\0\5", 4);
 	memcpy(signed_text, frame + esp, end - esp);
 	memcpy(signed_text + end - esp, "\0\0\0\7", 4);
 	assert_non_null(
-		HMAC(EVP_sha256(), p->auth_key, 32, signed_text, end - esp + 4, digest, &size));
+		HMAC(EVP_sha256(), params.auth_key, 32, signed_text, end - esp + 4, digest, &size));
 	assert_memory_equal(frame + end, digest, sa->icv_len);
 }
 

@@ -132,7 +132,6 @@ without_anti_replay_nobody_is_followed(void **state)
 
 	e.config.sad.nat_rebinding = NAT_REBINDING_FOLLOW;
 	c->sa->flags &= (uint16_t)~SA_REPLAY;
-	c->params.flags &= (uint16_t)~SA_REPLAY;
 	assert_int_equal(mappings_of(5, 4712, true), 1);
 	assert_int_equal(mappings_of(4, 4711, true), 0);
 	assert_int_equal(mappings_of(6, 4713, true), 1);
@@ -231,8 +230,9 @@ a_mapping_is_told_again_after_its_time(void **state)
 static void
 C66_ports_are_those_of_sas_while_they_live(void **state)
 {
-	struct sa_params p = peer_inbound(&peer, &tunnel)->params;
+	struct sa_params p;
 
+	sad_params_and_keys(peer_inbound(&peer, &tunnel), &p);
 	assert_true(natt_is_port(e.dp, RTE_BE16(4500)));
 	assert_false(natt_is_port(e.dp, RTE_BE16(4600)));
 	p.id.spi = RTE_BE32(0x7001);
@@ -250,10 +250,11 @@ C66_ports_are_those_of_sas_while_they_live(void **state)
 static void
 C66_an_address_may_come_after_the_sa(void **state)
 {
-	struct sa_params p = peer_inbound(&peer, &tunnel)->params;
+	struct sa_params p;
 	const struct nexthop local = {.type = NEXTHOP_LOCAL, .iface = WAN};
 	struct fib_prefix host = {.len = 32, .family = FAMILY_V4};
 
+	sad_params_and_keys(peer_inbound(&peer, &tunnel), &p);
 	p.flags &= (uint16_t) ~(SA_IN_ONLY | SA_OUT_ONLY);
 	p.id.spi = RTE_BE32(0x7002);
 	p.id.dst = host.addr = ip_addr_v4(RTE_BE32(0xc6336401));

@@ -36,7 +36,7 @@ start(unsigned int workers)
 {
 	peer_begin(&peer, &e, workers, &tunnel, 1, &sa);
 	e.config.spd.no_match = NO_MATCH_DISCARD;
-	lost = peer_outbound(&peer, &tunnel)->params;
+	sad_params_and_keys(peer_outbound(&peer, &tunnel), &lost);
 	assert_int_equal(sad_delete(e.dp->sad, &lost.id, NULL), 0);
 	now = 1000;
 	number = 0;

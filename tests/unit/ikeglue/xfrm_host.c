@@ -120,7 +120,7 @@ acquire(struct host *h)
 static void
 mapped(struct host *h, struct sa_control *c, uint16_t port)
 {
-	sad_mapped(h->sad, c, &c->params.src, rte_cpu_to_be_16(port));
+	sad_mapped(h->sad, c, &c->sa->src, rte_cpu_to_be_16(port));
 }
 
 static uint64_t

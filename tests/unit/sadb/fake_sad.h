@@ -23,14 +23,16 @@ sad_observe(struct sad *sad, struct sad_observer *observer)
 }
 
 static bool
-fits(const struct sa_params *p, const union ip_addr *src, const union ip_addr *dst, rte_be32_t spi,
+fits(const struct sa_control *c, const union ip_addr *src, const union ip_addr *dst, rte_be32_t spi,
      uint8_t proto, uint32_t reqid, uint64_t tenant, uint8_t mode)
 {
-	return p->id.proto == proto && (spi == 0 || spi == p->id.spi) &&
-	       (reqid == 0 || reqid == p->reqid) && tenant_if_id(tenant) == p->if_id &&
-	       (p->id.mark == 0 || p->id.mark == tenant_mark(tenant)) && mode == p->mode &&
-	       (ip_addr_is_any(src) || ip_addr_equal(src, &p->src)) &&
-	       (ip_addr_is_any(dst) || ip_addr_equal(dst, &p->id.dst));
+	const struct sa *sa = c->sa;
+
+	return sa->proto == proto && (spi == 0 || spi == sa->spi) &&
+	       (reqid == 0 || reqid == sa->reqid) && tenant_if_id(tenant) == sa->if_id &&
+	       (c->mark == 0 || c->mark == tenant_mark(tenant)) && mode == sa->mode &&
+	       (ip_addr_is_any(src) || ip_addr_equal(src, &sa->src)) &&
+	       (ip_addr_is_any(dst) || ip_addr_equal(dst, &sa->dst));
 }
 
 struct sa *
@@ -40,7 +42,7 @@ sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr
 {
 	sad->asked++;
 	for (unsigned int i = sad->n; i-- > 0;)
-		if (fits(&sad->sas[i]->params, src, dst, spi, proto, reqid, tenant, mode))
+		if (fits(sad->sas[i], src, dst, spi, proto, reqid, tenant, mode))
 			return sad->sas[i]->sa;
 	return NULL;
 }
@@ -48,14 +50,14 @@ sad_find_outbound(struct sad *sad, const union ip_addr *src, const union ip_addr
 void
 sad_give_mark(struct sa_control *c, uint32_t mark)
 {
-	c->sa->tenant = tenant_make(c->params.if_id, mark);
+	c->sa->tenant = tenant_make(c->sa->if_id, mark);
 }
 
 void
 sad_give_marks(struct sad *sad, uint32_t reqid, uint32_t if_id, uint32_t mark)
 {
 	for (unsigned int i = 0; i < sad->n; i++)
-		if (sad->sas[i]->params.reqid == reqid && sad->sas[i]->params.if_id == if_id)
+		if (sad->sas[i]->sa->reqid == reqid && sad->sas[i]->sa->if_id == if_id)
 			sad_give_mark(sad->sas[i], mark);
 }
 

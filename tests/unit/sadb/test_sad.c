@@ -120,12 +120,13 @@ static void
 S6_an_identity_exists_once(void **state)
 {
 	struct env e = env_new(16);
-	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q = p;
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q = p, said;
 
 	env_add(&e, &p);
 	q.key[0] ^= 1;
 	assert_int_equal(sad_add(e.sad, &q, &e.why), -EEXIST);
-	assert_memory_equal(sad_find(e.sad, &p.id)->params.key, p.key, sizeof(p.key));
+	sad_params_and_keys(sad_find(e.sad, &p.id), &said);
+	assert_memory_equal(said.key, p.key, sizeof(p.key));
 	q.id.dst = addr4(HERE + 1);
 	env_add(&e, &q);
 	assert_ptr_not_equal(sad_find(e.sad, &p.id), sad_find(e.sad, &q.id));
@@ -239,13 +240,24 @@ iteration_survives_deletions(void **state)
 		env_add(&e, &p);
 	}
 	while ((c = sad_next(e.sad, &cursor)) != NULL) {
-		struct sa_id id = c->params.id;
+		struct sa_id id = sad_id(c);
 
 		assert_int_equal(sad_delete(e.sad, &id, &e.why), 0);
 		seen++;
 	}
 	assert_int_equal(seen, 50);
 	env_free(&e);
+}
+
+/* Also where memory has been given back. */
+__attribute__((no_sanitize_address)) static bool
+has_word(const uint64_t *words, unsigned int n, const uint8_t *bytes)
+{
+	bool has = false;
+
+	for (unsigned int i = 0; i < n; i++)
+		has |= words[i] == *(const uint64_t *)(const void *)bytes;
+	return has;
 }
 
 static void
@@ -257,20 +269,24 @@ keys_are_overwritten_after_the_grace_period_and_not_before(void **state)
 	struct sa_control *c = sad_find(e.sad, &p.id);
 	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(e.reclaim);
 	size_t size = crypto_key_size(e.crypto, p.suite);
+	const uint64_t *words = c->kept.words;
 	const uint8_t *key = sa->key;
 	uint8_t zero[64] = {0};
+	struct sa_params said;
 
 	rte_rcu_qsbr_thread_register(qsbr, 0);
 	rte_rcu_qsbr_thread_online(qsbr, 0);
 	env_delete(&e, &p);
 	assert_int_equal(reclaim_poll(e.reclaim), 1);
 	assert_memory_not_equal(key, zero, sizeof(zero));
-	assert_memory_equal(c->params.key, p.key, sizeof(p.key));
+	sad_params_and_keys(c, &said);
+	assert_memory_equal(said.key, p.key, sizeof(p.key));
+	assert_true(has_word(words, 8, p.key));
 	rte_rcu_qsbr_quiescent(qsbr, 0);
 	assert_int_equal(reclaim_poll(e.reclaim), 0);
 	for (size_t i = 0; i < size; i++)
 		assert_int_equal(key[i], 0);
-	assert_memory_equal(c->params.key, zero, sizeof(c->params.key));
+	assert_false(has_word(words, 8, p.key));
 	assert_int_equal(sa->salt, 0);
 	rte_rcu_qsbr_thread_offline(qsbr, 0);
 	rte_rcu_qsbr_thread_unregister(qsbr, 0);
@@ -303,7 +319,7 @@ keys_are_never_in_a_core_file_and_root_keeps_them_from_swap(void **state)
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
 	struct sa *sa = env_add(&e, &p);
-	const void *secrets[] = {sa->key, sa->control->params.key};
+	const void *secrets[] = {sa->key, sa->control->kept.words};
 	char flags[512];
 
 	for (int i = 0; i < 2; i++) {
@@ -475,6 +491,68 @@ a_template_of_a_mark_finds_sas_of_that_mark_and_of_none(void **state)
 	env_free(&e);
 }
 
+/* ---- what was said of an SA ---- */
+
+/* A request in which anything may be said, also what nobody says. */
+static void
+say_something(struct sa_params *p, uint64_t seed)
+{
+	uint8_t *bytes = (uint8_t *)p;
+
+	for (size_t i = 0; i < sizeof(*p); i++) {
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		bytes[i] = seed >> 62 == 0 ? (uint8_t)(seed >> 40) : 0;
+	}
+}
+
+static void
+what_was_said_of_an_sa_is_kept_to_the_byte(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q, zero = {0};
+	const struct sa *sa = env_add(&e, &p);
+	struct kept_memory memory = {0};
+	struct kept kept;
+
+	kept_memory_init(&memory);
+	for (uint64_t seed = 0; seed < 1000; seed++) {
+		say_something(&p, seed);
+		assert_int_equal(kept_pack(&memory, &p, seed % 2 ? sa : NULL, &kept), 0);
+		kept_unpack(&kept, seed % 2 ? sa : NULL, true, &q);
+		assert_memory_equal(&q, &p, sizeof(p));
+		kept_unpack(&kept, seed % 2 ? sa : NULL, false, &q);
+		assert_memory_equal(q.key, zero.key, sizeof(q.key));
+		assert_memory_equal(q.auth_key, zero.auth_key, sizeof(q.auth_key));
+		assert_memory_equal(q.salt, zero.salt, sizeof(q.salt));
+		assert_memory_equal(&q, &p, offsetof(struct sa_params, suite));
+		kept_drop(&memory, &kept);
+	}
+	assert_int_equal(kept_bytes(&memory), 0);
+	kept_memory_end(&memory);
+	env_free(&e);
+}
+
+static void
+what_is_said_of_a_plain_tunnel_fits_into_a_line(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	uint64_t before = sad_memory(e.sad).control;
+
+	p.flags = SA_REPLAY;
+	p.replay_window = 992;
+	p.replay_bitmap_words = 31;
+	p.sel.family = FAMILY_V4;
+	p.limits.soft_bytes = p.limits.hard_bytes = UINT64_MAX;
+	p.limits.soft_packets = p.limits.hard_packets = UINT64_MAX;
+	p.limits.soft_add_seconds = 3000;
+	p.limits.hard_add_seconds = 3600;
+	memset(p.key, 0x5a, 16);
+	env_add(&e, &p);
+	assert_true(sad_memory(e.sad).control - before <= 256);
+	env_free(&e);
+}
+
 /* ---- changing a live SA ---- */
 
 static void
@@ -486,7 +564,7 @@ S6_an_update_changes_lifetimes_and_refuses_other_keys(void **state)
 	env_add(&e, &p);
 	p.limits.hard_bytes = 12345;
 	assert_int_equal(sad_update(e.sad, &p, &e.why), 0);
-	assert_int_equal(sad_find(e.sad, &p.id)->params.limits.hard_bytes, 12345);
+	assert_int_equal(sad_params(sad_find(e.sad, &p.id)).limits.hard_bytes, 12345);
 	p.key[3] ^= 1;
 	assert_int_equal(sad_update(e.sad, &p, &e.why), -EINVAL);
 	p.id.spi = RTE_BE32(0x1001);
@@ -499,17 +577,18 @@ an_update_of_what_cannot_change_is_refused(void **state)
 {
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1), q;
-	struct sa_params before;
+	struct sa_params before, now;
 
 	env_add(&e, &p);
-	before = sad_find(e.sad, &p.id)->params;
+	sad_params_and_keys(sad_find(e.sad, &p.id), &before);
 #define REFUSED(change, words)                                                                     \
 	do {                                                                                       \
 		q = p;                                                                             \
 		change;                                                                            \
 		assert_int_equal(sad_update(e.sad, &q, &e.why), -EINVAL);                          \
 		assert_non_null(strstr(e.why.text, words));                                        \
-		assert_memory_equal(&sad_find(e.sad, &p.id)->params, &before, sizeof(before));     \
+		sad_params_and_keys(sad_find(e.sad, &p.id), &now);                                 \
+		assert_memory_equal(&now, &before, sizeof(before));                                \
 	} while (0)
 	REFUSED(q.reqid++, "reqid");
 	REFUSED(q.if_id = 5, "if_id");
@@ -545,6 +624,8 @@ main(void)
 		cmocka_unit_test(a_full_sad_refuses_and_takes_again_after_a_deletion),
 		cmocka_unit_test(flushing_leaves_nothing),
 		cmocka_unit_test(iteration_survives_deletions),
+		cmocka_unit_test(what_was_said_of_an_sa_is_kept_to_the_byte),
+		cmocka_unit_test(what_is_said_of_a_plain_tunnel_fits_into_a_line),
 		cmocka_unit_test(keys_are_overwritten_after_the_grace_period_and_not_before),
 		cmocka_unit_test(keys_are_never_in_a_core_file_and_root_keeps_them_from_swap),
 		cmocka_unit_test(a_retired_sa_gives_no_number_and_accepts_none),

@@ -51,10 +51,12 @@ sa_new(struct fixture *f, unsigned int n, rte_be32_t spi, uint32_t reqid, rte_be
 	struct sa_control *c = &f->control[n];
 
 	c->sa = &f->sas[n];
-	c->params.id = (struct sa_id){
-		.dst = {.v4 = dst}, .spi = spi, .family = FAMILY_V4, .proto = IPPROTO_ESP};
-	c->params.reqid = reqid;
-	c->params.mode = SA_MODE_TUNNEL;
+	c->sa->dst.v4 = dst;
+	c->sa->spi = spi;
+	c->sa->family = FAMILY_V4;
+	c->sa->proto = IPPROTO_ESP;
+	c->sa->reqid = reqid;
+	c->sa->mode = SA_MODE_TUNNEL;
 	return c;
 }
 
@@ -145,10 +147,10 @@ test_hosts_are_the_endpoints_of_a_transport_policy(void **state)
 	struct spd_params p = protect(PEER, 0, 5, 0);
 	struct sa_control *out = sa_new(f, 0, 100, 5, PEER), *in = sa_new(f, 1, 101, 5, OTHER);
 
-	p.tmpl.mode = out->params.mode = in->params.mode = SA_MODE_TRANSPORT;
-	p.id.sel.src.v4 = out->params.src.v4 = OTHER;
+	p.tmpl.mode = out->sa->mode = in->sa->mode = SA_MODE_TRANSPORT;
+	p.id.sel.src.v4 = out->sa->src.v4 = OTHER;
 	p.id.sel.src_len = 32;
-	in->params.src.v4 = PEER;
+	in->sa->src.v4 = PEER;
 	spd_add(f->spd, &p, false, NULL);
 	fake_sad_add(&f->sad, out);
 	fake_sad_add(&f->sad, in); /* the newest of its reqid, but the other way round */

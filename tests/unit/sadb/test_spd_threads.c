@@ -71,6 +71,7 @@ release_sa(void *ctx, struct reclaim_item *item)
 static void
 rekey(struct sad *sad, struct reclaim *reclaim, struct sa_control *c)
 {
+	static rte_be32_t spi;
 	struct sa *old = c->sa;
 
 	if (old) {
@@ -79,9 +80,10 @@ rekey(struct sad *sad, struct reclaim *reclaim, struct sa_control *c)
 	}
 	c->sa = aligned_alloc(64, sizeof(struct own_sa));
 	memset(c->sa, 0, sizeof(struct own_sa));
-	c->sa->reqid = c->params.reqid = 1;
-	c->params.mode = SA_MODE_TUNNEL;
-	c->params.id.spi++;
+	c->sa->reqid = 1;
+	c->sa->mode = SA_MODE_TUNNEL;
+	c->sa->proto = IPPROTO_ESP;
+	c->sa->spi = ++spi;
 	fake_sad_add(sad, c);
 }
 
