@@ -109,10 +109,15 @@ set_encap(struct sa_params *p, const struct xfrm_encap_tmpl *x)
 		p->nat_keepalive = p->mapping_seconds = 0;
 }
 
+/* sad_move(), or before it of all sad_may_move(), so that one in the way leaves all where they are.
+ */
+typedef int move_fn(struct sad *sad, struct sa_control *c, struct sa_params *to,
+		    struct reason *why);
+
 /* One that is where it is to be stays: it may be met again while others move. */
 static int
 move_sa(struct sad *sad, struct sa_control *c, const struct xfrm_step *step,
-	const struct xfrm_encap_tmpl *encap, struct reason *why)
+	const struct xfrm_encap_tmpl *encap, move_fn *move, struct reason *why)
 {
 	struct sa_params from, to;
 	int rc = 0;
@@ -124,23 +129,23 @@ move_sa(struct sad *sad, struct sa_control *c, const struct xfrm_step *step,
 	to.src = step->new_src;
 	set_encap(&to, encap);
 	if (memcmp(&to, &from, sizeof(to)) != 0)
-		rc = sad_move(sad, c, &to, why);
+		rc = move(sad, c, &to, why);
 	crypto_zeroize(&from, sizeof(from));
 	crypto_zeroize(&to, sizeof(to));
 	return rc;
 }
 
 static int
-move_sas(struct sad *sad, const struct xfrm_migration *m, const struct xfrm_step *step,
-	 uint32_t if_id, struct reason *why)
+move_sas(struct sad *sad, const struct xfrm_migration *m, uint32_t if_id, move_fn *move,
+	 struct reason *why)
 {
 	struct sa_control *c;
-	uint32_t cursor = 0;
 	int rc = 0;
 
-	while (rc == 0 && (c = sad_next(sad, &cursor)))
-		if (names_sa(step, if_id, c))
-			rc = move_sa(sad, c, step, &m->encap, why);
+	for (uint32_t i = 0; i < m->steps; i++)
+		for (uint32_t cursor = 0; rc == 0 && (c = sad_next(sad, &cursor));)
+			if (names_sa(&m->step[i], if_id, c))
+				rc = move_sa(sad, c, &m->step[i], &m->encap, move, why);
 	return rc;
 }
 
@@ -150,7 +155,7 @@ migrate(struct ctl *ctl, const struct xfrm_migration *m, struct reason *why)
 	const struct policy *policy = find_policy(ctl->spd, m);
 	const struct xfrm_step *step;
 	struct spd_params p;
-	int rc = 0;
+	int rc;
 
 	if (!policy)
 		return reason_set(why, ENOENT,
@@ -161,7 +166,8 @@ migrate(struct ctl *ctl, const struct xfrm_migration *m, struct reason *why)
 		return reason_set(why, ENODATA,
 				  "the policy's template has none of the old endpoints");
 	move_template(step, &p.tmpl);
-	for (uint32_t i = 0; rc == 0 && i < m->steps; i++)
-		rc = move_sas(ctl->sad, m, &m->step[i], p.id.if_id, why);
+	rc = move_sas(ctl->sad, m, p.id.if_id, sad_may_move, why);
+	if (rc == 0)
+		rc = move_sas(ctl->sad, m, p.id.if_id, sad_move, why);
 	return rc < 0 ? rc : spd_add(ctl->spd, &p, true, why);
 }

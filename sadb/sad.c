@@ -647,19 +647,26 @@ succeed(struct sad *sad, const struct sa_params *p, const struct sa_control *was
 }
 
 int
+sad_may_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why)
+{
+	const struct slot *other = find(sad, &to->id);
+
+	if (other && other != slot_of(c))
+		return reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
+				  rte_be_to_cpu_32(to->id.spi));
+	return sa_check(sad, to, why);
+}
+
+int
 sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why)
 {
 	const struct sa_usage usage = sad_usage(sad, c);
-	struct slot *slot = slot_of(c), *other = find(sad, &to->id);
 	const struct sa_control was = *c;
+	struct slot *slot = slot_of(c);
 	struct sa_params from;
 	struct reason ignored;
-	int err;
+	int err = sad_may_move(sad, c, to, why);
 
-	if (other && other != slot)
-		return reason_set(why, EEXIST, "an SA with SPI 0x%08x and that destination exists",
-				  rte_be_to_cpu_32(to->id.spi));
-	err = sa_check(sad, to, why);
 	if (err != 0)
 		return err;
 	sad_params_and_keys(c, &from);

@@ -186,6 +186,9 @@ int sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why)
  */
 int sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why);
 
+/* What sad_move() would say, but for a lack of memory. Nothing is changed. */
+int sad_may_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why);
+
 int sad_delete(struct sad *sad, const struct sa_id *id, struct reason *why); /* or -ESRCH */
 unsigned int sad_flush(struct sad *sad, uint8_t proto); /* 0: every protocol; how many */
 

@@ -206,9 +206,11 @@ class Migration(Surface):
                          *([attribute] if attribute else []))
         self.refused(errno.ENODATA, "none of the old endpoints", MIGRATE, policy_id(),
                      (A_MIGRATE, step((OURS, OTHER), (OURS, THEIRS))))
-        self.xfrm.ask(NEWSA, sa_info(dst=OTHER), gcm(2))
+        self.xfrm.ask(NEWSA, sa_info(spi=0x1001), gcm(3))
+        self.xfrm.ask(NEWSA, sa_info(spi=0x1001, dst=OTHER), gcm(2))
         self.refused(errno.EEXIST, "exists", MIGRATE, policy_id(), good)
         self.xfrm.ask(GETSA, sa_id())
+        self.xfrm.ask(GETSA, sa_id(spi=0x1001))
         self.assertEqual(self.xfrm.ask(GETPOLICY, policy_id())[0].attributes(POLICY)[5], template()[1])
 
 
