@@ -42,8 +42,8 @@ write_ip(uint8_t *at, uint8_t family, const union ip_addr *src, const union ip_a
 					  .proto = IPPROTO_UDP,
 					  .hop_limits = ttl};
 
-		memcpy(ip.src_addr, src->bytes, sizeof(ip.src_addr));
-		memcpy(ip.dst_addr, dst->bytes, sizeof(ip.dst_addr));
+		memcpy(&ip.src_addr, src->bytes, sizeof(ip.src_addr));
+		memcpy(&ip.dst_addr, dst->bytes, sizeof(ip.dst_addr));
 		memcpy(at, &ip, sizeof(ip));
 	}
 }

@@ -41,7 +41,7 @@ checksum_pseudo(const struct rte_mbuf *m, uint32_t l4_len)
 	}
 	const struct rte_ipv6_hdr *ip6 = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
 
-	return fold(sum + rte_raw_cksum(ip6->src_addr, 2 * sizeof(ip6->src_addr)));
+	return fold(sum + rte_raw_cksum(&ip6->src_addr, 2 * sizeof(ip6->src_addr)));
 }
 
 rte_be16_t

@@ -218,8 +218,8 @@ write_inner(struct rte_mbuf *m, const struct selector *sel, const struct fields 
 		ip->dst_addr = sel->dst.v4;
 	} else {
 		ip6->proto = next_header;
-		memcpy(ip6->src_addr, sel->src.bytes, sizeof(ip6->src_addr));
-		memcpy(ip6->dst_addr, sel->dst.bytes, sizeof(ip6->dst_addr));
+		memcpy(&ip6->src_addr, sel->src.bytes, sizeof(ip6->src_addr));
+		memcpy(&ip6->dst_addr, sel->dst.bytes, sizeof(ip6->dst_addr));
 	}
 	put_fields(at, sel->family, f, rte_pktmbuf_pkt_len(m));
 	return true;

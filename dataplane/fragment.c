@@ -219,7 +219,7 @@ cut_tcp(struct worker *w, const struct rte_mbuf *m, uint32_t mtu, struct rte_mbu
 struct header6 {
 	struct rte_ipv6_hdr ip;
 	struct rte_ipv6_fragment_ext fragment;
-} __rte_packed;
+};
 
 static void
 finish_fragment6(struct header6 *h, uint8_t proto, uint32_t size, uint32_t offset, bool more)

@@ -149,7 +149,7 @@ flow_hash(const struct rte_mbuf *m)
 		return chash_mix(v4->next_proto_id, hash);
 	}
 	if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6) && length >= sizeof(*v6)) {
-		memcpy(words, v6->src_addr, sizeof(words));
+		memcpy(words, &v6->src_addr, sizeof(words));
 		offset += sizeof(*v6);
 		hash = chash_mix(words[0], words[1]) ^ chash_mix(words[2], words[3]);
 		return chash_mix(hash, flow_ports(m, v6->proto, offset, false));
@@ -302,11 +302,11 @@ host_run(struct dataplane *dp, struct reason *why)
 	int error;
 
 	atomic_store_explicit(&h->stop, false, memory_order_relaxed);
-	/* A control thread of EAL's: free to run wherever no worker is pinned. */
-	error = rte_ctrl_thread_create(&h->thread, "sealane-host", NULL, host_thread, h);
+	/* Free to run wherever the control thread is. */
+	error = pthread_create(&h->thread, NULL, host_thread, h);
 	if (error != 0)
-		return reason_set(why, error < 0 ? -error : error, "host interfaces: no thread: %s",
-				  strerror(abs(error)));
+		return reason_set(why, error, "host interfaces: no thread: %s", strerror(error));
+	pthread_setname_np(h->thread, "sealane-host");
 	h->running = true;
 	return 0;
 }

@@ -154,8 +154,8 @@ write_v6(struct rte_ipv6_hdr *ip, const union ip_addr *src, const union ip_addr 
 		.proto = IPPROTO_ICMPV6,
 		.hop_limits = ERROR_TTL,
 	};
-	memcpy(ip->src_addr, src->bytes, sizeof(ip->src_addr));
-	memcpy(ip->dst_addr, dst->bytes, sizeof(ip->dst_addr));
+	memcpy(&ip->src_addr, src->bytes, sizeof(ip->src_addr));
+	memcpy(&ip->dst_addr, dst->bytes, sizeof(ip->dst_addr));
 }
 
 static void

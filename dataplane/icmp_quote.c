@@ -79,8 +79,8 @@ read_v6(struct icmp_quote *q)
 
 	if (q->len < sizeof(*ip) || q->l4[0] >> 4 != FAMILY_V6)
 		return false;
-	memcpy(q->flow.src.bytes, ip->src_addr, sizeof(q->flow.src.bytes));
-	memcpy(q->flow.dst.bytes, ip->dst_addr, sizeof(q->flow.dst.bytes));
+	memcpy(q->flow.src.bytes, &ip->src_addr, sizeof(q->flow.src.bytes));
+	memcpy(q->flow.dst.bytes, &ip->dst_addr, sizeof(q->flow.dst.bytes));
 	q->flow.proto = ip->proto;
 	step(q, sizeof(*ip));
 	skip_extensions(q);

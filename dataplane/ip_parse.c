@@ -89,8 +89,8 @@ martian_v6(const struct rte_ipv6_hdr *ip)
 {
 	union ip_addr src, dst;
 
-	memcpy(src.bytes, ip->src_addr, sizeof(src.bytes));
-	memcpy(dst.bytes, ip->dst_addr, sizeof(dst.bytes));
+	memcpy(src.bytes, &ip->src_addr, sizeof(src.bytes));
+	memcpy(dst.bytes, &ip->dst_addr, sizeof(dst.bytes));
 	if (src.bytes[0] == 0xff || (dst.bytes[0] == 0xff && (dst.bytes[1] & 0x0f) <= 1))
 		return true;
 	if (dst.u64[0] == 0 && rte_be_to_cpu_64(dst.u64[1]) <= 1)
@@ -257,8 +257,8 @@ parse_v6(struct rte_mbuf *m, struct packet *p)
 		if (reason != DROP_COUNT)
 			return reason;
 	}
-	memcpy(src, ip->src_addr, sizeof(src));
-	memcpy(dst, ip->dst_addr, sizeof(dst));
+	memcpy(src, &ip->src_addr, sizeof(src));
+	memcpy(dst, &ip->dst_addr, sizeof(dst));
 	p->flow_hash = flow_hash(chash_mix(src[0], src[1]), chash_mix(dst[0], dst[1]), p->proto,
 				 flow_ports(m, p));
 	return DROP_COUNT;

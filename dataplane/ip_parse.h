@@ -40,7 +40,7 @@ ip_dst(const struct rte_mbuf *m)
 
 	if (packet(m)->family == FAMILY_V4)
 		return ip_addr_v4(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr);
-	memcpy(&a, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr, sizeof(a));
+	memcpy(&a, &rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->dst_addr, sizeof(a));
 	return a;
 }
 
@@ -51,7 +51,7 @@ ip_src(const struct rte_mbuf *m)
 
 	if (packet(m)->family == FAMILY_V4)
 		return ip_addr_v4(rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->src_addr);
-	memcpy(&a, rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->src_addr, sizeof(a));
+	memcpy(&a, &rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)->src_addr, sizeof(a));
 	return a;
 }
 

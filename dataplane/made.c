@@ -26,8 +26,8 @@ write_header(uint8_t *at, const struct sa *sa, const union ip_addr *dst, uint8_t
 				   .hop_limits = TTL};
 
 	ip.hdr_checksum = rte_ipv4_cksum(&ip);
-	memcpy(ip6.src_addr, sa->src.bytes, sizeof(ip6.src_addr));
-	memcpy(ip6.dst_addr, dst->bytes, sizeof(ip6.dst_addr));
+	memcpy(&ip6.src_addr, sa->src.bytes, sizeof(ip6.src_addr));
+	memcpy(&ip6.dst_addr, dst->bytes, sizeof(ip6.dst_addr));
 	if (sa->family == FAMILY_V4)
 		memcpy(at, &ip, sizeof(ip));
 	else

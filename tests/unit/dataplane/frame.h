@@ -105,7 +105,7 @@ put_ipv6(uint8_t *at, uint16_t src_net, uint16_t dst_net, uint8_t proto, size_t 
 		.proto = proto,
 		.hop_limits = 64,
 	};
-	put_address6(ip->src_addr, src_net, 2);
-	put_address6(ip->dst_addr, dst_net, 3);
+	put_address6((uint8_t *)&ip->src_addr, src_net, 2);
+	put_address6((uint8_t *)&ip->dst_addr, dst_net, 3);
 	return sizeof(*ip) + payload;
 }

@@ -212,8 +212,8 @@ clear_packet(const struct tunnel *t, uint16_t len)
 					 .proto = 99,
 					 .hop_limits = 9};
 
-		memcpy(h.src_addr, src.bytes, 16);
-		memcpy(h.dst_addr, dst.bytes, 16);
+		memcpy(&h.src_addr, src.bytes, 16);
+		memcpy(&h.dst_addr, dst.bytes, 16);
 		memcpy(ip, &h, sizeof(h));
 	}
 	assert_true(ip_parse(m, true, &reason));

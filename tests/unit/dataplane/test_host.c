@@ -602,11 +602,11 @@ advertisement_new(void)
 	ip->payload_len = RTE_BE16(32);
 	ip->proto = IPPROTO_ICMPV6;
 	ip->hop_limits = 255;
-	inet_pton(AF_INET6, "2001:db8::9", ip->src_addr);
-	inet_pton(AF_INET6, "2001:db8::1", ip->dst_addr);
+	inet_pton(AF_INET6, "2001:db8::9", &ip->src_addr);
+	inet_pton(AF_INET6, "2001:db8::1", &ip->dst_addr);
 	icmp[0] = 136;
 	icmp[4] = 0x60; /* solicited, override */
-	memcpy(&icmp[8], ip->src_addr, 16);
+	memcpy(&icmp[8], &ip->src_addr, 16);
 	icmp[24] = 2; /* target's link-layer address */
 	icmp[25] = 1;
 	memcpy(&icmp[26], &peer_mac, 6);

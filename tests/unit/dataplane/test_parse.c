@@ -157,26 +157,26 @@ martians_are_refused(void **state)
 static void
 ipv6_martians_are_refused(void **state)
 {
-	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)bytes;
+	uint8_t *src = bytes + 8, *dst = bytes + 24;
 	size_t len = put_ipv6(bytes, 1, 2, IPPROTO_UDP, 8);
 
 	assert_int_equal(parse(len), DROP_COUNT);
-	memset(ip->src_addr, 0, 16);
+	memset(src, 0, 16);
 	assert_int_equal(parse(len), DROP_MARTIAN);
-	ip->dst_addr[0] = 0xff; /* duplicate address detection */
-	ip->dst_addr[1] = 0x02;
+	dst[0] = 0xff; /* duplicate address detection */
+	dst[1] = 0x02;
 	assert_int_equal(parse(len), DROP_COUNT);
-	ip->src_addr[15] = 1; /* ::1 */
+	src[15] = 1; /* ::1 */
 	assert_int_equal(parse(len), DROP_MARTIAN);
-	ip->src_addr[0] = 0xff;
+	src[0] = 0xff;
 	assert_int_equal(parse(len), DROP_MARTIAN);
 	put_ipv6(bytes, 1, 2, IPPROTO_UDP, 8);
-	memset(ip->dst_addr, 0, 16);
+	memset(dst, 0, 16);
 	assert_int_equal(parse(len), DROP_MARTIAN);
-	ip->dst_addr[15] = 1;
+	dst[15] = 1;
 	assert_int_equal(parse(len), DROP_MARTIAN);
-	ip->dst_addr[0] = 0xff; /* interface-local multicast */
-	ip->dst_addr[1] = 0x01;
+	dst[0] = 0xff; /* interface-local multicast */
+	dst[1] = 0x01;
 	assert_int_equal(parse(len), DROP_MARTIAN);
 }
 
