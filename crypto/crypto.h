@@ -59,6 +59,9 @@ struct crypto_op {
 	uint8_t iv[16];
 };
 
+/* Bytes of an expanded key at most: AES-GCM's with IPsec-MB 2. A multiple of 64. */
+#define CRYPTO_EXPANDED_MAX 1280
+
 /* What one thread needs to run operations. Belongs to that thread. */
 struct crypto_ctx;
 

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The fast backend: Intel IPsec-MB, 1.3 or later. GCM goes through the direct calls, which beat
+ * The fast backend: Intel IPsec-MB, 1.3 or 2.0. GCM goes through the direct calls, which beat
  * any job interface, and GMAC too: only they take additional data in parts. ChaCha20-Poly1305 and
  * CCM have no direct call, and ciphers with separate integrity want many buffers at once: they go
  * through the unchecked burst interface, a run at a time and flushed at its end (single jobs would
  * store to the library's error variable, one for all threads, three times an operation: that costs
  * two threads half their speed; see private_image.h about GCM's direct calls; GMAC's are C, and
- * store there from any image). The library has no CCM with keys of 192 bits. The library chooses
- * the instruction set (never force one); a manager belongs to one thread, and so does a context.
+ * store there from any image; 2.0 stores there only after an error). The library has no CCM with
+ * keys of 192 bits. The library chooses the instruction set (never force one); a manager belongs to
+ * one thread, and so does a context.
  */
 #include <errno.h>
 #include <stdlib.h>
 
-#include <intel-ipsec-mb.h>
-
 #include "backend.h"
+#include "ipsec_mb_version.h"
 #include "private_image.h"
 
 /* Operations in flight at once: the most that the library takes in one burst. */
@@ -53,8 +53,9 @@ struct mb_ctx {
 	IMB_MGR *mgr;
 	struct private_image image; /* where the direct calls go */
 	struct direct direct[CRYPTO_SUITES_MAX];
-	struct gcm_context_data gcm;          /* scratch of one GCM call */
-	uint8_t icv[RUN_MAX][CRYPTO_ICV_MAX]; /* computed while a run is opened */
+	struct job_kind kinds[CRYPTO_SUITES_MAX][2][2]; /* of jobs that open, that have no text */
+	struct gcm_context_data gcm;                    /* scratch of one GCM call */
+	uint8_t icv[RUN_MAX][CRYPTO_ICV_MAX];           /* computed while a run is opened */
 };
 
 static struct mb_ctx *
@@ -66,15 +67,14 @@ mb_of(struct crypto_ctx *ctx)
 /*
  * Of many keys few are in cache. A line of a key comes to L2 eight operations ahead and to L1 two
  * ahead: farther, 64 KiB of keys would push each other out. Only the lines that the operation
- * reads: round keys in front, and as many powers of the hash key, from the end, as the text has
- * blocks.
+ * reads: round keys in front, and as many powers of the hash key, from the end of each table, as
+ * the text has blocks.
  */
-#define KEY_TO_L2    8
-#define KEY_TO_L1    2
-#define KEY_LINE     64
-#define ROUND_KEYS   (15 * 16)
-#define POWERS_END   (ROUND_KEYS + 48 * 16) /* as the library lays out struct gcm_key_data */
-#define POWERS_LINES ((POWERS_END + KEY_LINE - 1) / KEY_LINE)
+#define KEY_TO_L2  8
+#define KEY_TO_L1  2
+#define KEY_LINE   64
+#define ROUND_KEYS (15 * 16)
+#define POWERS_END (ROUND_KEYS + GCM_TABLES * GCM_TABLE_SIZE)
 
 /* Assembly, since gcc 12 removes loops of nothing but __builtin_prefetch(). */
 static inline void
@@ -93,14 +93,15 @@ static inline __attribute__((always_inline)) void
 prefetch_lines(const struct crypto_op *op, void (*prefetch)(const uint8_t *at))
 {
 	const uint8_t *key = op->key;
-	uint32_t text = (op->text_len + 15) & ~15u, first = ROUND_KEYS / KEY_LINE;
+	uint32_t powers = ((op->text_len + 15) & ~15u) + GCM_TEXT_EXTRA;
 
-	for (uint32_t line = 0; line < first; line++)
+	if (powers > GCM_TABLE_SIZE)
+		powers = GCM_TABLE_SIZE;
+	for (uint32_t line = 0; line < ROUND_KEYS / KEY_LINE; line++)
 		prefetch(key + line * KEY_LINE);
-	if (text < POWERS_END - ROUND_KEYS)
-		first = (POWERS_END - text) / KEY_LINE;
-	for (uint32_t line = first; line < POWERS_LINES; line++)
-		prefetch(key + line * KEY_LINE);
+	for (uint32_t end = ROUND_KEYS + GCM_TABLE_SIZE; end <= POWERS_END; end += GCM_TABLE_SIZE)
+		for (uint32_t at = (end - powers) & -KEY_LINE; at < end; at += KEY_LINE)
+			prefetch(key + at);
 }
 
 /* In front of the i-th of n operations. */
@@ -318,12 +319,15 @@ static inline __attribute__((always_inline)) unsigned int
 run_jobs(struct mb_ctx *mb, fill_fn *fill, struct crypto_op *ops, unsigned int n,
 	 IMB_CIPHER_DIRECTION direction)
 {
+	const struct job_kind *kinds = mb->kinds[ops->suite][direction == IMB_DIR_DECRYPT];
 	IMB_JOB *jobs[RUN_MAX];
 	unsigned int part = IMB_GET_NEXT_BURST(mb->mgr, n < RUN_MAX ? n : RUN_MAX, jobs);
 
-	for (unsigned int i = 0; i < part; i++)
+	for (unsigned int i = 0; i < part; i++) {
 		fill(jobs[i], &ops[i], direction,
 		     direction == IMB_DIR_ENCRYPT ? ops[i].icv : mb->icv[i]);
+		job_kind_set(jobs[i], &kinds[ops[i].text_len == 0]);
+	}
 	IMB_SUBMIT_BURST_NOCHECK(mb->mgr, part, jobs);
 	while (IMB_FLUSH_BURST(mb->mgr, RUN_MAX, jobs))
 		;
@@ -528,22 +532,40 @@ set_direct(struct mb_ctx *mb, unsigned int number)
 	}
 }
 
-static void
+/* False where the library does not know such jobs. */
+static bool
+set_jobs(struct mb_ctx *mb, unsigned int number, crypto_run_fn *seal, crypto_run_fn *open,
+	 fill_fn *fill)
+{
+	static const struct pair_key key; /* any */
+	bool known = true;
+
+	mb->ctx.seal[number] = seal;
+	mb->ctx.open[number] = open;
+	for (unsigned int i = 0; i < 4 && key_size(&crypto_suites[number]); i++) {
+		bool opens = i & 1, empty = i & 2;
+		struct crypto_op op = {.suite = number, .key = &key, .text_len = empty ? 0 : 16};
+		IMB_JOB job = {0};
+
+		fill(&job, &op, opens ? IMB_DIR_DECRYPT : IMB_DIR_ENCRYPT, mb->icv[0]);
+		known &= job_kind_find(&mb->kinds[number][opens][empty], mb->mgr, &job);
+	}
+	return known;
+}
+
+static bool
 set_pair(struct mb_ctx *mb, unsigned int number)
 {
 	switch (crypto_suites[number].integrity) {
 	case CRYPTO_AES_XCBC:
 	case CRYPTO_AES_CMAC:
-		mb->ctx.seal[number] = chain_seal;
-		mb->ctx.open[number] = chain_open;
-		break;
+		return set_jobs(mb, number, chain_seal, chain_open, chain_job);
 	default:
-		mb->ctx.seal[number] = hmac_seal;
-		mb->ctx.open[number] = hmac_open;
+		return set_jobs(mb, number, hmac_seal, hmac_open, hmac_job);
 	}
 }
 
-static void
+static bool
 set_suite(struct mb_ctx *mb, unsigned int number)
 {
 	switch (crypto_suites[number].kind) {
@@ -551,22 +573,18 @@ set_suite(struct mb_ctx *mb, unsigned int number)
 		mb->ctx.seal[number] = gcm_seal;
 		mb->ctx.open[number] = gcm_open;
 		set_direct(mb, number);
-		break;
+		return true;
 	case CRYPTO_GMAC:
 		mb->ctx.seal[number] = gmac_seal;
 		mb->ctx.open[number] = gmac_open;
 		set_direct(mb, number);
-		break;
+		return true;
 	case CRYPTO_AEAD_CHACHA:
-		mb->ctx.seal[number] = chacha_seal;
-		mb->ctx.open[number] = chacha_open;
-		break;
+		return set_jobs(mb, number, chacha_seal, chacha_open, chacha_job);
 	case CRYPTO_AEAD_CCM:
-		mb->ctx.seal[number] = ccm_seal;
-		mb->ctx.open[number] = ccm_open;
-		break;
+		return set_jobs(mb, number, ccm_seal, ccm_open, ccm_job);
 	default:
-		set_pair(mb, number);
+		return set_pair(mb, number);
 	}
 }
 
@@ -622,7 +640,11 @@ ctx_new(struct reason *why)
 	}
 	private_image_map(&mb->image, (const void *)mb->mgr->gcm128_enc); /* or do without */
 	for (unsigned int i = 0; i < crypto_suites_count; i++)
-		set_suite(mb, i);
+		if (!set_suite(mb, i)) {
+			reason_set(why, EIO, "ipsec-mb: no jobs for %s", crypto_suites[i].name);
+			ctx_free(&mb->ctx);
+			return NULL;
+		}
 	return &mb->ctx;
 }
 

@@ -3,7 +3,8 @@
  * A second image of a library that is loaded already: the same code at another address, with
  * writable data of its own. IPsec-MB 1.3 stores to one error variable for the whole process in
  * every direct GCM call; two threads that share the cache line under it lose up to half their
- * speed to each other. With an image for each context the line is private.
+ * speed to each other. With an image for each context the line is private. 2.0 stores there only
+ * after an error: built with it, there are no images (no_image.c).
  *
  * Only for functions that reach code and data relative to themselves, as hand-written assembly
  * does: whatever goes through the image's tables of addresses arrives in the first image.

@@ -16,7 +16,6 @@
 
 #include "known_answer.h"
 
-#define KEY_MAX  1088
 #define TEXT_MAX 128
 #define AUTH_MAX 64
 #define COPIES   16
@@ -40,7 +39,7 @@ struct copy {
 /* A backend on trial, with the key of the vector in hand. */
 struct trial {
 	struct crypto_ctx *ctx;
-	alignas(64) uint8_t key[KEY_MAX];
+	alignas(64) uint8_t key[CRYPTO_EXPANDED_MAX];
 	struct copy copies[COPIES];
 	struct crypto_op ops[COPIES];
 };

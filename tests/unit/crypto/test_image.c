@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The fast path of one thread writes nothing that another thread's writes: direct GCM calls go to
- * an image of the library that the context has to itself.
- */
+/* The image of the library that a context has to itself, where IPsec-MB is older than 2.0. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -19,52 +16,6 @@
 
 #include "crypto/private_image.h"
 #include "wire.h"
-
-/* Puts an error into the library's process-wide variable, which every call through it clears. */
-static void
-set_shared_error(IMB_MGR *mgr)
-{
-	uint8_t byte = 0;
-
-	IMB_AES128_GCM_PRE(mgr, &byte, NULL);
-	assert_int_equal(imb_get_errno(NULL), IMB_ERR_NULL_EXP_KEY);
-}
-
-static void
-seal_and_open(struct crypto_ctx *ctx, unsigned int suite, const void *key)
-{
-	uint8_t bytes[WIRE_MAX] = {0};
-	struct wire w = {.suite = suite, .text_len = 64, .bytes = bytes};
-	struct crypto_op op;
-
-	wire_seal_op(&w, key, &op);
-	crypto_seal(ctx, &op, 1);
-	wire_open_op(&w, key, &op);
-	crypto_open(ctx, &op, 1);
-	assert_int_equal(op.ok, 1);
-}
-
-static void
-test_gcm_writes_to_nothing_shared(void **state)
-{
-	IMB_MGR *mgr = alloc_mb_mgr(0);
-	struct crypto_ctx *ctx = crypto_ctx_new(CRYPTO_IPSEC_MB, NULL);
-
-	init_mb_mgr_auto(mgr, NULL);
-	for (unsigned int suite = 0; suite < crypto_suites_count; suite++) {
-		void *key;
-
-		if (crypto_suites[suite].kind != CRYPTO_AEAD_GCM)
-			continue;
-		key = new_key(ctx, suite, 0);
-		set_shared_error(mgr);
-		seal_and_open(ctx, suite, key);
-		assert_int_equal(imb_get_errno(NULL), IMB_ERR_NULL_EXP_KEY);
-		free(key);
-	}
-	crypto_ctx_free(ctx);
-	free_mb_mgr(mgr);
-}
 
 /* Mappings of the library in this process. */
 static unsigned int
@@ -170,7 +121,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_gcm_writes_to_nothing_shared),
 		cmocka_unit_test(test_a_freed_context_unmaps_its_image),
 		cmocka_unit_test(test_no_image_of_what_no_library_holds),
 		cmocka_unit_test(test_a_library_that_changed_since_it_was_loaded_has_no_image),
