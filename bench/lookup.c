@@ -1,123 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What finding costs: TSC ticks a lookup of policies (by tuples searched and policies held) and of
- * routes (by family and routes held), one JSON line each. Flows come in random order, so that
- * what is large is found in memory, not in cache. `ticks` is for lookups that follow upon each
- * other's heels, as in a burst; `alone` for those that wait for the result before.
+ * What finding costs, and what change costs, one JSON line each.
+ *
+ * Policies: one for each device (a whole address), and RANGES for ranges of ports of a network's
+ * devices, which have better priorities and share out all tuples but the devices' own: each is
+ * searched for each packet and has nothing for it. `burst` is nanoseconds a lookup in bursts of 64,
+ * as workers ask; `alone` when each waits for the result before. Flows come in the order of
+ * devices, at random, or by Zipf's law (exponent 1); there are enough of them that what is large is
+ * found in memory, not in cache. Then policies added and deleted a second, deleted in another
+ * order.
+ *
+ * Routes: by family and routes held, `burst` for lookups upon each other's heels.
  *
  *     lookup [MAX_POLICIES]
  */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <rte_cycles.h>
 
 #include "dataplane/fib.h"
 #include "sadb/spd.h"
 
-#define FLOWS  (1u << 18)
-#define SLICE  1024
-#define ROUNDS 5
-#define BASE   0x0a000000 /* 10.0.0.0 */
+#define FLOWS   (1u << 20)
+#define SLICE   1024
+#define ROUNDS  5
+#define BASE    0x0a000000 /* 10.0.0.0 */
+#define RANGES  300
+#define NETWORK 12          /* bits: the devices of one */
+#define SCATTER 2654435761u /* a prime, so a multiple of it modulo n is a permutation */
 
-static struct flow flows[FLOWS];
+enum order { SEQUENTIAL, RANDOM, ZIPF, ORDERS };
+
+static const char *const order_names[] = {"sequential", "random", "zipf"};
+static struct spd_query queries[FLOWS]; /* of routes, the flows alone */
 static uint64_t random_state = 88172645463325252;
-
-static uint32_t
-random_below(uint32_t n)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)((random_state >> 32) * n >> 32);
-}
-
-/* Address n of a family, in a /8 of its own. */
-static union ip_addr
-addr_of(uint8_t family, uint32_t n)
-{
-	union ip_addr a = {.v4 = rte_cpu_to_be_32(BASE + n)};
-
-	if (family == FAMILY_V4)
-		return a;
-	a = (union ip_addr){.u64 = {rte_cpu_to_be_64(0x20010db800000000 + ((uint64_t)n << 8))}};
-	return a;
-}
-
-static void
-flows_fill(uint8_t family, uint32_t hosts)
-{
-	for (uint32_t i = 0; i < FLOWS; i++)
-		flows[i] = (struct flow){.family = family,
-					 .proto = IPPROTO_UDP,
-					 .src = addr_of(family, 1),
-					 .dst = addr_of(family, random_below(hosts))};
-}
-
-/* One lookup; something of its result, for the next to depend on. */
-typedef uint64_t lookup_fn(void *table, const struct flow *flow);
-
-static uint64_t
-find_policy(void *spd, const struct flow *flow)
-{
-	const struct policy *p = spd_lookup(spd, 0, SPD_OUT, flow);
-
-	if (!p)
-		abort();
-	return p->params.action;
-}
-
-static uint64_t
-find_route(void *fib, const struct flow *flow)
-{
-	const struct nexthop *nh = fib_lookup(fib, 0, flow->family, &flow->dst, 0);
-
-	if (nh->type == NEXTHOP_NONE)
-		abort();
-	return nh->type;
-}
-
-/* Ticks for a slice of the flows. With `alone` a flow's place depends on the last result. */
-static uint64_t
-measure_slice(lookup_fn *lookup, void *table, bool alone, const struct flow *slice)
-{
-	uint64_t sum = 0, begin = rte_rdtsc_precise();
-
-	for (uint32_t i = 0; i < SLICE; i++)
-		sum += lookup(table, &slice[alone ? i + (sum >> 63) : i]);
-	return rte_rdtsc_precise() - begin + (sum >> 63);
-}
-
-/* Ticks a lookup: of each slice the least of several rounds, so that interruptions do not count. */
-static double
-measure(lookup_fn *lookup, void *table, bool alone)
-{
-	static uint64_t least[FLOWS / SLICE];
-	uint64_t sum = 0;
-
-	memset(least, 0xff, sizeof(least));
-	for (int round = 0; round < ROUNDS; round++)
-		for (uint32_t i = 0; i < FLOWS / SLICE; i++) {
-			uint64_t ticks = measure_slice(lookup, table, alone, &flows[i * SLICE]);
-
-			least[i] = ticks < least[i] ? ticks : least[i];
-		}
-	for (uint32_t i = 0; i < FLOWS / SLICE; i++)
-		sum += least[i];
-	return (double)sum / FLOWS;
-}
-
-static void
-report(const char *what, uint8_t family, uint32_t tuples, uint32_t entries, lookup_fn *lookup,
-       void *table)
-{
-	printf("{\"lookup\": \"%s\", \"family\": %u, \"tuples\": %u, \"entries\": %u, "
-	       "\"ticks\": %.1f, \"alone\": %.1f}\n",
-	       what, family, tuples, entries, measure(lookup, table, false),
-	       measure(lookup, table, true));
-	fflush(stdout);
-}
+static double ticks_per_ns;
 
 static void
 must(int error)
@@ -126,37 +46,306 @@ must(int error)
 		abort();
 }
 
+static double
+nanoseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void
+calibrate(void)
+{
+	const struct timespec tenth = {.tv_nsec = 100000000};
+	double begin = nanoseconds();
+	uint64_t tsc = rte_rdtsc_precise();
+
+	nanosleep(&tenth, NULL);
+	ticks_per_ns = (double)(rte_rdtsc_precise() - tsc) / (nanoseconds() - begin);
+}
+
+/* ---- flows ---- */
+
+static uint64_t
+random_next(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* Address n of a family, in a /8 of its own; IPv6's devices differ in the last 32 bits. */
+static union ip_addr
+addr_of(uint8_t family, uint32_t n)
+{
+	if (family == FAMILY_V4)
+		return (union ip_addr){.v4 = rte_cpu_to_be_32(BASE + n)};
+	return (union ip_addr){.u64 = {rte_cpu_to_be_64(0x20010db800000000), rte_cpu_to_be_64(n)}};
+}
+
+/* Sums of the shares 1/1, 1/2 ... 1/n. */
+static double *
+shares_new(uint32_t n)
+{
+	double *shares = calloc(n, sizeof(*shares));
+
+	if (!shares)
+		abort();
+	for (uint32_t i = 0; i < n; i++)
+		shares[i] = (i > 0 ? shares[i - 1] : 0) + 1.0 / (i + 1);
+	return shares;
+}
+
+/* The devices that are asked most stand anywhere among the others. */
+static uint32_t
+zipf_next(const double *shares, uint32_t n)
+{
+	double at = (double)(random_next() >> 11) * 0x1p-53 * shares[n - 1];
+	uint32_t low = 0, high = n - 1;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+
+		if (shares[middle] < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return (uint32_t)((uint64_t)low * SCATTER % n);
+}
+
+static void
+flows_fill(uint8_t family, uint32_t hosts, enum order order)
+{
+	double *shares = order == ZIPF ? shares_new(hosts) : NULL;
+
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		uint32_t host = order == ZIPF     ? zipf_next(shares, hosts)
+				: order == RANDOM ? (uint32_t)((random_next() >> 32) * hosts >> 32)
+						  : i % hosts;
+
+		queries[i] = (struct spd_query){
+			.flow = {.family = family,
+				 .proto = IPPROTO_UDP,
+				 .sport = RTE_BE16(40000),
+				 .dport = RTE_BE16(5683),
+				 .src = addr_of(family, 1),
+				 .dst = addr_of(family, host)},
+			.dir = SPD_OUT,
+		};
+	}
+	free(shares);
+}
+
+/* ---- measuring ---- */
+
+/* Looks a slice of the flows up; something of the results, so that they are needed. */
+typedef uint64_t slice_fn(void *table, struct spd_query *slice);
+
+static uint64_t
+policies_in_bursts(void *spd, struct spd_query *slice)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < SLICE; i += SPD_BURST) {
+		spd_lookup_burst(spd, &slice[i], SPD_BURST);
+		for (uint32_t k = i; k < i + SPD_BURST; k++)
+			sum += slice[k].policy->params.priority;
+	}
+	return sum;
+}
+
+/* The place of each flow depends on the last result, which is small. */
+static uint64_t
+policies_alone(void *spd, struct spd_query *slice)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < SLICE; i++)
+		sum += spd_lookup(spd, 0, SPD_OUT, &slice[i + (sum >> 63)].flow)->params.priority;
+	return sum;
+}
+
+static uint64_t
+routes_in_bursts(void *fib, struct spd_query *slice)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < SLICE; i++)
+		sum += fib_lookup(fib, 0, slice[i].flow.family, &slice[i].flow.dst, 0)->type;
+	return sum;
+}
+
+static uint64_t
+routes_alone(void *fib, struct spd_query *slice)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < SLICE; i++) {
+		const struct flow *flow = &slice[i + (sum >> 63)].flow;
+
+		sum += fib_lookup(fib, 0, flow->family, &flow->dst, 0)->type;
+	}
+	return sum;
+}
+
+/* Nanoseconds a lookup: of each slice the least of several rounds, so that interruptions do not
+ * count. */
+static double
+measure(slice_fn *look_up, void *table)
+{
+	static uint64_t least[FLOWS / SLICE];
+	uint64_t sum = 0, results = 0;
+
+	memset(least, 0xff, sizeof(least));
+	for (int round = 0; round < ROUNDS; round++)
+		for (uint32_t i = 0; i < FLOWS / SLICE; i++) {
+			uint64_t begin = rte_rdtsc_precise();
+
+			results += look_up(table, &queries[i * SLICE]);
+			least[i] = RTE_MIN(least[i], rte_rdtsc_precise() - begin);
+		}
+	must(results == 0);
+	for (uint32_t i = 0; i < FLOWS / SLICE; i++)
+		sum += least[i];
+	return (double)sum / FLOWS / ticks_per_ns;
+}
+
 /* ---- policies ---- */
 
-/* Policies of hosts, and before them in every search tuples that hold one that does not match. */
-static void
-bench_spd(struct reclaim *reclaim, struct sad *sad, uint8_t family, uint32_t tuples, uint32_t n)
-{
-	uint8_t host = family == FAMILY_V4 ? 32 : 64;
-	struct spd *spd = spd_new(n + tuples, sad, reclaim, NULL);
-	struct spd_params p = {.action = SPD_BYPASS,
-			       .id = {.dir = SPD_OUT, .sel = {.family = family, .dst_len = host}}};
+struct devices {
+	struct reclaim *reclaim;
+	struct spd *spd;
+	uint8_t family, whole; /* bits of an address */
+	uint32_t tuples, count;
+};
 
-	if (!spd)
+static struct spd_params
+device(const struct devices *d, uint32_t i)
+{
+	return (struct spd_params){
+		.priority = 1000,
+		.action = SPD_PROTECT,
+		.tmpl = {.family = FAMILY_V4,
+			 .proto = IPPROTO_ESP,
+			 .mode = SA_MODE_TUNNEL,
+			 .reqid = i + 1},
+		.id = {.dir = SPD_OUT,
+		       .sel = {.family = d->family,
+			       .dst = addr_of(d->family, i),
+			       .dst_len = d->whole}},
+	};
+}
+
+/* High ports of a network's devices, for some of the sources. With one tuple: of one device. */
+static struct spd_params
+range(const struct devices *d, uint32_t i)
+{
+	struct spd_params p = device(d, i << NETWORK);
+	struct selector *sel = &p.id.sel;
+
+	p.priority = 1 + i % RTE_MAX(1u, d->tuples - 1);
+	sel->proto = IPPROTO_UDP;
+	sel->dport = sel->dport_mask = RTE_BE16(0x8000);
+	if (d->tuples > 1) {
+		sel->dst_len = (uint8_t)(d->whole - NETWORK);
+		sel->src = addr_of(d->family, 1);
+		sel->src_len = (uint8_t)(i % (d->tuples - 1) + 1);
+	}
+	return p;
+}
+
+static void
+change_all(struct devices *d, bool add)
+{
+	for (uint32_t i = 0; i < d->count; i++) {
+		const struct spd_params p =
+			device(d, add ? i : (uint32_t)((uint64_t)i * SCATTER % d->count));
+
+		must(add ? spd_add(d->spd, &p, false, NULL) : spd_delete(d->spd, &p.id, 0, NULL));
+		if (i % SLICE == 0)
+			reclaim_poll(d->reclaim);
+	}
+}
+
+static double
+per_second(struct devices *d, bool add)
+{
+	double begin = nanoseconds();
+
+	change_all(d, add);
+	return d->count / (nanoseconds() - begin) * 1e9;
+}
+
+/* Each flow has its device's policy, and no other. */
+static void
+check(struct devices *d)
+{
+	for (uint32_t i = 0; i < FLOWS; i += SPD_BURST) {
+		spd_lookup_burst(d->spd, &queries[i], SPD_BURST);
+		for (uint32_t k = i; k < i + SPD_BURST; k++)
+			must(!queries[k].policy ||
+			     !ip_addr_equal(&queries[k].policy->params.id.sel.dst,
+					    &queries[k].flow.dst));
+	}
+	must(spd_tuples(d->spd) != d->tuples);
+}
+
+static void
+report_lookup(struct devices *d, enum order order)
+{
+	flows_fill(d->family, d->count, order);
+	check(d);
+	printf("{\"lookup\": \"spd\", \"family\": %u, \"policies\": %u, \"ranges\": %u, "
+	       "\"tuples\": %u, \"order\": \"%s\", \"burst\": %.1f, \"alone\": %.1f}\n",
+	       d->family, d->count, RANGES, d->tuples, order_names[order],
+	       measure(policies_in_bursts, d->spd), measure(policies_alone, d->spd));
+	fflush(stdout);
+}
+
+static void
+bench_devices(struct reclaim *reclaim, struct sad *sad, uint8_t family, uint32_t tuples,
+	      uint32_t count, bool all_orders)
+{
+	struct devices d = {.reclaim = reclaim,
+			    .spd = spd_new(count + RANGES, sad, reclaim, NULL),
+			    .family = family,
+			    .whole = family == FAMILY_V4 ? 32 : 128,
+			    .tuples = tuples,
+			    .count = count};
+	double added;
+
+	if (!d.spd)
 		abort();
-	for (uint32_t i = 1; i < tuples; i++) {
-		p.id.sel.src_len = (uint8_t)(i % 32 + 1);
-		p.priority = i;
-		must(spd_add(spd, &p, false, NULL));
+	for (uint32_t i = 0; i < RANGES; i++) {
+		const struct spd_params p = range(&d, i);
+
+		must(spd_add(d.spd, &p, false, NULL));
 	}
-	p.id.sel.src_len = 0;
-	p.priority = 1000;
-	for (uint32_t i = 0; i < n; i++) {
-		p.id.sel.dst = addr_of(family, i);
-		must(spd_add(spd, &p, false, NULL));
-	}
-	flows_fill(family, n);
-	report("spd", family, spd_tuples(spd), n, find_policy, spd);
-	spd_free(spd);
+	added = per_second(&d, true);
+	for (enum order order = SEQUENTIAL; order < ORDERS; order++)
+		if (all_orders || order == RANDOM)
+			report_lookup(&d, order);
+	printf("{\"change\": \"spd\", \"family\": %u, \"policies\": %u, \"tuples\": %u, "
+	       "\"added_per_second\": %.0f, \"deleted_per_second\": %.0f}\n",
+	       family, count, tuples, added, per_second(&d, false));
+	spd_free(d.spd);
 	reclaim_poll(reclaim);
 }
 
 /* ---- routes ---- */
+
+/* Network n of a family: a /24, a /48. */
+static union ip_addr
+network_of(uint8_t family, uint32_t n)
+{
+	if (family == FAMILY_V4)
+		return addr_of(family, n << 8);
+	return (union ip_addr){.u64 = {rte_cpu_to_be_64(0x20010db800000000 + ((uint64_t)n << 16))}};
+}
 
 /* Routes of n networks: as in the Internet's table, most at /24 (IPv6: /48), behind some /16. */
 static void
@@ -171,12 +360,18 @@ bench_fib(struct reclaim *reclaim, uint8_t family, uint32_t n)
 	must(fib_set(fib, 0, &p, 0, &nh, 1, NULL));
 	for (uint32_t i = 0; i < n; i++) {
 		p.len = family == FAMILY_V4 ? 24 : 48;
-		p.addr = addr_of(family, i << 8);
+		p.addr = network_of(family, i);
 		nh.gateway = addr_of(family, i % 64);
 		must(fib_set(fib, 0, &p, 0, &nh, 1, NULL));
 	}
-	flows_fill(family, n << 8);
-	report("fib", family, 0, n, find_route, fib);
+	flows_fill(family, 1, RANDOM);
+	for (uint32_t i = 0; i < FLOWS; i++)
+		queries[i].flow.dst =
+			network_of(family, (uint32_t)((random_next() >> 32) * n >> 32));
+	printf("{\"lookup\": \"fib\", \"family\": %u, \"routes\": %u, \"burst\": %.1f, "
+	       "\"alone\": %.1f}\n",
+	       family, n, measure(routes_in_bursts, fib), measure(routes_alone, fib));
+	fflush(stdout);
 	fib_free(fib);
 	reclaim_poll(reclaim);
 }
@@ -196,13 +391,14 @@ main(int argc, char **argv)
 
 	if (!sad)
 		return 1;
-	for (uint32_t tuples = 1; tuples <= 32; tuples *= 2) {
-		bench_spd(reclaim, sad, FAMILY_V4, tuples, 1000);
-		bench_spd(reclaim, sad, FAMILY_V6, tuples, 1000);
+	calibrate();
+	for (uint32_t n = 1000; n < max; n *= 10) {
+		bench_devices(reclaim, sad, FAMILY_V4, 2, n, false);
+		bench_devices(reclaim, sad, FAMILY_V6, 2, n, false);
 	}
-	for (uint32_t n = 1; n <= max; n *= 10) {
-		bench_spd(reclaim, sad, FAMILY_V4, 1, n);
-		bench_spd(reclaim, sad, FAMILY_V4, 4, n);
+	for (uint32_t tuples = 1; tuples <= 32; tuples *= 2) {
+		bench_devices(reclaim, sad, FAMILY_V4, tuples, max, true);
+		bench_devices(reclaim, sad, FAMILY_V6, tuples, max, true);
 	}
 	for (uint32_t n = 10; n <= 100000 && n <= max; n *= 10) {
 		bench_fib(reclaim, FAMILY_V4, n);
