@@ -7,8 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_cycles.h>
-
 #include "walk.h"
 #include "worker.h"
 
@@ -62,7 +60,7 @@ idle_turn(struct worker *w, unsigned int n)
 		doze(w);
 	rte_rcu_qsbr_thread_online(qsbr, w->id);
 	w->count.sleeps++;
-	w->tsc = rte_rdtsc();
+	w->tsc = turns_begin(&w->turns);
 }
 
 /* The queues of one that dozes; what was found leaves before they are given back. */

@@ -641,6 +641,18 @@ worker_time(json_t *o, const struct worker_counters *count)
 		   cycles ? (uint64_t)(100.0 * (double)count->busy_cycles / (double)cycles) : 0);
 }
 
+/* The longest turns of the last minute, in microseconds. */
+static void
+worker_turns(json_t *o, const struct worker *w)
+{
+	double us = (double)rte_get_tsc_hz() / 1e6;
+	uint64_t now = (uint64_t)time(NULL);
+
+	put_number(o, "gap_us", (uint64_t)((double)turns_longest(&w->turns, TURN_WHOLE, now) / us));
+	put_number(o, "switched_gap_us",
+		   (uint64_t)((double)turns_longest(&w->turns, TURN_BROKEN, now) / us));
+}
+
 static json_t *
 worker_next(const struct show_source *s, union show_cursor *cursor)
 {
@@ -674,6 +686,7 @@ worker_next(const struct show_source *s, union show_cursor *cursor)
 	put_number(o, "inbox", rte_ring_count(w->inbox));
 	put_number(o, "stalls", s->dp->stalls[w->id]);
 	worker_time(o, count);
+	worker_turns(o, w);
 	return o;
 }
 

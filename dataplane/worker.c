@@ -35,6 +35,7 @@ read_clock(struct worker *w)
 		return;
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	w->now = (uint64_t)ts.tv_sec;
+	turns_clock(&w->turns, w->now);
 	w->clock_due = w->tsc + rte_get_tsc_hz() / CLOCK_PER_SECOND;
 }
 
@@ -103,7 +104,7 @@ worker_poll(struct worker *w)
 static void
 account(struct worker *w, bool busy)
 {
-	uint64_t tsc = rte_rdtsc();
+	uint64_t tsc = turns_next(&w->turns, w->tsc);
 
 	w->count.polls++;
 	if (busy) {
@@ -124,7 +125,7 @@ worker_main(void *arg)
 
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	rte_rcu_qsbr_thread_online(qsbr, w->id);
-	w->tsc = rte_rdtsc();
+	w->tsc = turns_start(&w->turns, w->now);
 	/* Relaxed: seen a poll later at worst. */
 	while (!atomic_load_explicit(&w->dp->stop, memory_order_relaxed)) {
 		unsigned int n;

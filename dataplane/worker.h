@@ -16,6 +16,7 @@
 #include "packet.h"
 #include "rate_limit.h"
 #include "source_rate.h"
+#include "turns.h"
 
 #define INBOX_SIZE 4096
 
@@ -74,6 +75,7 @@ struct worker {
 	struct reassembly *reassembly;
 	uint64_t reassembly_due; /* TSC at which the oldest datagram in it has waited too long */
 	struct worker_counters count;
+	struct turns turns;
 	uint64_t ecn_last; /* of the last of count.ecn_odd: SPI, inner and outer field; relaxed */
 	struct source_rate punt_rate;
 	struct frag_ports frag_ports;
