@@ -37,8 +37,8 @@ def port(name, veth, side, **more):
 class Engine:
     """Starts in a namespace and is ready when the constructor returns."""
 
-    def __init__(self, netns, ports, cores=(0,), polling="adaptive", **sections):
-        self.netns = netns
+    def __init__(self, netns, ports, cores=(0,), polling="adaptive", daemon=(DAEMON,), **sections):
+        self.netns, self.daemon = netns, daemon
         self.folder = tempfile.TemporaryDirectory(prefix="sealane-test-")
         self.config = {
             "workers": {"cores": list(cores), "polling": polling},
@@ -62,7 +62,7 @@ class Engine:
             yaml.safe_dump(self.config, file)
         with open(self.path("log"), "w") as log:
             self.process = subprocess.Popen(
-                self.netns.command(DAEMON, "-c", self.path("config.yaml")),
+                self.netns.command(*self.daemon, "-c", self.path("config.yaml")),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             wait_for(self.answers, "sealaned to answer", 60)

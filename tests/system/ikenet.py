@@ -110,6 +110,35 @@ def esp_numbers(frame):
     return struct.unpack_from("!II", payload, 8 if protocol == 17 else 0)
 
 
+class Numbers:
+    """
+    What was on the wire: packets with ESP, those in clear text, and sequence numbers that came twice.
+    An IV that is always as far from the sequence number is as unique as that: `strayed` are others.
+    """
+
+    def __init__(self, frames=()):
+        self.esp = self.clear = self.twice = self.strayed = 0
+        self.seen, self.distance = {}, {}
+        for frame in frames:
+            self.see(frame)
+
+    def see(self, frame):
+        kind = kind_of(frame)
+        self.clear += kind == "clear"
+        if kind == "esp":
+            self.note(*esp_numbers(frame), struct.unpack_from("!Q", frame, 42)[0])
+
+    def note(self, spi, number, iv):
+        seen = self.seen.setdefault(spi, bytearray())
+        if number >= len(seen):
+            seen.extend(bytes(number + 64 - len(seen)))
+        self.esp += 1
+        self.twice += seen[number]
+        seen[number] = 1
+        distance = (iv - number) % 2**64
+        self.strayed += self.distance.setdefault(spi, distance) != distance
+
+
 class Eye:
     """Sees every frame on a switch and says what they were."""
 

@@ -100,8 +100,8 @@ def test_a_whole_sad_is_loaded_dumped_deleted_flushed_and_expires(
     engine, sas = whole
 
     def load(*options):
-        subprocess.run([BUILD / "bench/control", "--sas", str(sas), *options,
-                        engine.path("xfrm.sock")], check=True)
+        subprocess.run([BUILD / "bench/control", engine.path("xfrm.sock"), "--sas", str(sas),
+                        *options], check=True)
 
     def count():
         databases = engine.ctl("status", "show")["status"]["databases"]
@@ -112,9 +112,9 @@ def test_a_whole_sad_is_loaded_dumped_deleted_flushed_and_expires(
     for what, rate in json.loads(rates.read_text()).items():
         record_property(what, round(rate))
     assert count() == (0, 0)
-    load("--expire", "86400")
+    load("--expire", "86400", "sas", "policies")
     assert count() == (sas, sas)
     engine.batch(FLUSH)
     assert count() == (0, 0)
-    load("--expire", "3")
+    load("--expire", "3", "sas", "policies")
     wait_for(lambda: count() == (0, sas), "all SAs to expire", 120)

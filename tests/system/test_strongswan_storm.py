@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from ikenet import Flow, Site, Switch, esp_numbers, kind_of, losses, moon_and_sun
+from ikenet import Flow, Numbers, Site, Switch, losses, moon_and_sun
 from netns import wait_for
 
 pytestmark = pytest.mark.slow_under_sanitizer
@@ -99,32 +99,6 @@ class Capture:
                 yield file.read(struct.unpack_from("=I", header, 8)[0])
 
 
-class Wire:
-    """
-    What was on the wire: packets with ESP, those in clear text, and sequence numbers that came twice.
-    An IV that is always as far from the sequence number is as unique as that: `strayed` are others.
-    """
-
-    def __init__(self, frames):
-        self.esp = self.clear = self.twice = self.strayed = 0
-        self.seen, self.distance = {}, {}
-        for frame in frames:
-            kind = kind_of(frame)
-            self.clear += kind == "clear"
-            if kind == "esp":
-                self.note(*esp_numbers(frame), struct.unpack_from("!Q", frame, 42)[0])
-
-    def note(self, spi, number, iv):
-        seen = self.seen.setdefault(spi, bytearray())
-        if number >= len(seen):
-            seen.extend(bytes(number + 1000 - len(seen)))
-        self.esp += 1
-        self.twice += seen[number]
-        seen[number] = 1
-        distance = (iv - number) % 2**64
-        self.strayed += self.distance.setdefault(spi, distance) != distance
-
-
 def sustained(flow, seconds=3):
     """Packets a second that the path carries with never more than so many under way; none is lost."""
     begin = time.monotonic()
@@ -181,7 +155,7 @@ def test_rekey_storm(sites, tmp_path, rounds, load, record_property, capsys):
     record_property("packets_per_second", round(rate))
     record_property("rekeyings_per_second", round(rounds * CHILDREN / seconds, 1))
     assert (len(flow.lost), flow.twice, capture.missed()) == (0, 0, 0), losses(moon, sun) - early
-    wire = Wire(capture.frames())
+    wire = Numbers(capture.frames())
     assert (wire.clear, wire.twice, wire.strayed) == (0, 0, 0)
     assert wire.esp >= flow.sent
     capture.file.unlink()

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+Whether changes stop a worker: an engine forwards at a part of its capacity on one core, while from
+another one its control socket gets adds, rekeyings, updates and deletions of SAs and policies
+(bench/control). Prints JSON: for a time without changes and for one with them, what was lost, and the
+longest that the worker was away from its queues, as it measured it itself. Wants root, and two cores
+without other work: where the worker loses its core to somebody, `switched_gap_us` says so, and packets
+are lost to that.
+
+    sudo SEALANE_BUILD=$PWD/build-bench /usr/bin/python3 bench/changes.py [--sas N] [--rate R] ...
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/system"))
+from netns import Netns, wait_for  # noqa: E402
+from paced import Paced  # noqa: E402
+
+MINUTE = 64  # seconds that a worker remembers its longest turns
+A_REKEYING = 7  # messages, those about guests beside it included (bench/control.c)
+
+
+def forwarded_a_second(paced, seconds):
+    begin, before = time.monotonic(), paced.worker()["forwarded"]
+    time.sleep(seconds)
+    return (paced.worker()["forwarded"] - before) / (time.monotonic() - begin)
+
+
+def what_was(paced, before):
+    """Since the losses before: losses, and the worker's longest gaps."""
+    lost = {reason: n - before.get(reason, 0) for reason, n in paced.lost().items()}
+    return {"lost": {reason: n for reason, n in lost.items() if n},
+            **{key: paced.worker()[key] for key in ("gap_us", "switched_gap_us")}}
+
+
+def start(netns, options, packets):
+    paced = Paced(netns, options.sas, packets, options.size, polling="busy",
+                  cores=[os.cpu_count() - 1])
+    paced.change("sas", "policies")
+    return paced
+
+
+def capacity(netns, options):
+    paced = start(netns, options, 0)
+    rate = forwarded_a_second(paced, 5)
+    paced.stop()
+    return rate
+
+
+def changes(netns, options, packets):
+    paced = start(netns, options, packets)
+    wait_for(lambda: paced.worker()["forwarded"] > options.sas, "packets", 60)
+    time.sleep(MINUTE)  # the start is forgotten
+    before = paced.lost()
+    time.sleep(MINUTE)
+    result = {"without": what_was(paced, before)}
+    before = paced.lost()
+    rounds = round((MINUTE - 8) * options.rate / (A_REKEYING * options.sas))
+    storm = paced.change("--rounds", rounds, "--rate", options.rate, "storm")
+    result["with"] = {**what_was(paced, before), "messages_per_second": round(storm["storm"]),
+                      "sas_rekeyed": rounds * options.sas}
+    result["forwarded_per_second"] = round(forwarded_a_second(paced, 2))
+    paced.stop()
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sas", type=int, default=10000, help="each with a policy and a host")
+    parser.add_argument("--size", type=int, default=512, help="bytes of a packet")
+    parser.add_argument("--rate", type=int, default=50000, help="messages a second")
+    parser.add_argument("--load", type=float, default=0.7, help="part of the capacity")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {0})  # and all that is started here; workers have their own
+    netns = Netns("paced")
+    try:
+        most = capacity(netns, options)
+        result = changes(netns, options, round(most * options.load))
+    finally:
+        netns.close()
+    print(json.dumps({"sas": options.sas, "size": options.size, "load": options.load,
+                      "capacity_per_second": round(most), **result}, indent=8))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+Changes under traffic: SAs and policies are added, rekeyed and deleted through the control socket, many
+messages a datagram, while packets go through what stays.
+"""
+
+import select
+import struct
+
+import pytest
+
+from gateway import OURS, THEIRS, Gateway
+from ikenet import Numbers
+from netns import wait_for
+from paced import Paced, control
+
+UNDER_WAY = 128  # packets at a time: any ring holds them
+HOSTS = "10.0.0.0/8"  # host i has SA i
+CHUNKS = 20
+
+
+def done(process):
+    assert process.poll() in (None, 0), "the engine refused something"
+    return process.returncode == 0
+
+
+class Side(Gateway):
+    """One of two gateways, with addresses of its own."""
+
+    def __init__(self, me, other, near, far, **engine):
+        self.me, self.other, self.near, self.far = me, other, near, far
+        super().__init__(**engine)
+
+    def address(self):
+        """Hosts are behind `far`, if that is a neighbour on the LAN, or behind the other gateway."""
+        via = self.far or self.other
+        self.gw.batch([f"addr add {self.near} dev lan", f"addr add {self.me}/24 dev wan",
+                       f"route add {HOSTS} via {via}",
+                       f"neigh replace {self.other} lladdr {self.wan.mac} dev wan nud permanent"])
+        if self.far:
+            self.gw.ip(f"neigh replace {self.far} lladdr {self.lan.mac} dev lan nud permanent")
+        wait_for(lambda: HOSTS in self.engine.routes() and via in self.engine.neighbours(),
+                 "the engine to follow routes and neighbours")
+
+
+def ether(wire):
+    """The header of a frame from a wire to its gateway."""
+    return bytes.fromhex((wire.gateway_mac + wire.mac).replace(":", "")) + b"\x08\x00"
+
+
+class Traffic:
+    """
+    Numbered packets to one host after the other, through the tunnels of two gateways. The wire between
+    them is the test itself, which so sees each frame.
+    """
+
+    def __init__(self, moon, sun, hosts):
+        self.moon, self.sun, self.hosts = moon, sun, hosts
+        self.numbers = Numbers()
+        self.sent = self.came = self.twice = 0
+        self.seen = bytearray()
+        self.to_moon, self.to_sun = ether(moon.lan), ether(sun.wan)
+
+    def packet(self, number):
+        """UDP of 64 bytes in a frame; the sum over its header is adjusted by what differs."""
+        host = 0x0a000000 + number % self.hosts
+        head = struct.pack("!BBHHHBBHII", 0x45, 0, 64, 0, 0, 64, 17, 0, 0xac100002, host)
+        total = sum(struct.unpack("!10H", head))
+        total = (total & 0xffff) + (total >> 16)
+        head = head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + head[12:]
+        return (self.to_moon + head + struct.pack("!HHHHQ", 4000, 5000, 44, 0, number)
+                + bytes(28))
+
+    def carry(self):
+        """What is on the wire goes on to the other gateway."""
+        while (frame := self.moon.wan.receive_frame()) is not None:
+            self.numbers.see(frame)
+            self.sun.wan.send(self.to_sun[:12] + frame[12:])
+
+    def take(self):
+        while (frame := self.sun.lan.receive_frame()) is not None:
+            number = struct.unpack_from("!Q", frame, 42)[0]
+            self.came += not self.seen[number]
+            self.twice += self.seen[number]
+            self.seen[number] = 1
+
+    def turn(self):
+        """Sends what may be under way, and waits until something moves."""
+        while self.sent - self.came < UNDER_WAY:
+            self.moon.lan.send(self.packet(self.sent))
+            self.seen.append(0)
+            self.sent += 1
+        self.move()
+
+    def move(self):
+        sockets = [self.moon.wan.socket, self.sun.lan.socket]
+        assert select.select(sockets, [], [], 20)[0], f"lost on the way: {self.lost()}"
+        self.carry()
+        self.take()
+
+    def until(self, condition):
+        while not condition():
+            self.turn()
+
+    def drain(self):
+        while self.came < self.sent:
+            self.move()
+
+    def lost(self):
+        return [{r: n for r, n in side.engine.drops().items() if n} for side in (self.moon, self.sun)]
+
+
+@pytest.fixture(params=[2_000, pytest.param(100_000, marks=pytest.mark.long)])
+def storm(request):
+    sas = request.param
+    room = {"sad": {"max_sas": sas + sas // CHUNKS}, "spd": {"max_policies": sas}}
+    sides = []
+    try:
+        for me, other, near, far in ((OURS[4], THEIRS[4], "172.16.0.1/24", None),
+                                     (THEIRS[4], OURS[4], "172.17.0.1/24", "172.17.0.2")):
+            sides.append(Side(me, other, near, far, **room))
+        yield *sides, sas
+    finally:
+        for side in sides:
+            side.close()
+
+
+def test_rekey_storm_through_the_control_socket(storm, record_property):
+    """
+    Every SA is rekeyed, make before break, a part of them at a time, while packets go through all of
+    them: none is lost, none in clear, and neither a number nor an IV is used twice.
+    """
+    moon, sun, sas = storm
+    traffic = Traffic(moon, sun, sas)
+    to_all = ("--sas", sas, "--dst", THEIRS[4])
+
+    def rekey(side, chunk, generation, phase):
+        process = control(side.engine, "--first", chunk * (sas // CHUNKS), "--sas", sas // CHUNKS,
+                          "--dst", THEIRS[4], "--generation", generation, phase)
+        traffic.until(lambda: done(process))
+
+    sun.engine.batch([f"xfrm policy add src 0.0.0.0/0 dst {HOSTS} dir fwd tmpl src {OURS[4]} "
+                      f"dst {THEIRS[4]} proto esp mode tunnel"])
+    for side, phases in ((sun, ["sas"]), (moon, ["sas", "policies"])):
+        assert control(side.engine, *to_all, *phases).wait() == 0
+    before = traffic.lost()
+    traffic.until(lambda: traffic.came >= sas)
+    for chunk in range(CHUNKS):
+        rekey(sun, chunk, 1, "sas")
+        rekey(moon, chunk, 1, "sas")
+        rekey(moon, chunk, 0, "delete")
+        under_way = traffic.sent
+        traffic.until(lambda: traffic.came >= under_way)
+        rekey(sun, chunk, 0, "delete")
+    enough = traffic.sent + sas
+    traffic.until(lambda: traffic.sent >= enough)
+    traffic.drain()
+    record_property("packets", traffic.sent)
+    numbers = traffic.numbers
+    assert (traffic.twice, numbers.clear, numbers.twice, numbers.strayed) == (0, 0, 0, 0)
+    assert numbers.esp == traffic.sent
+    assert len(numbers.seen) == 2 * sas  # each SA was used, before and after
+    assert traffic.lost() == before
+    for side in (moon, sun):
+        assert side.engine.ctl("status", "show")["status"]["databases"]["sas"] == sas
+
+
+CHURN_HOSTS = 200
+FILL = 70  # rounds after which tombstones are as many as there may be
+GROWTH = 4096  # kilobytes
+
+
+@pytest.fixture
+def paced(netns):
+    paced = Paced(netns("paced"), CHURN_HOSTS, 20000)
+    yield paced
+    paced.stop()
+
+
+def settled(paced, policies):
+    """Whether nothing waits any more until workers have come round: bytes of policies are as told."""
+    databases = paced.databases()
+    return ((databases["sas"], databases["policies_out"], databases["memory"]["policies"])
+            == (CHURN_HOSTS, CHURN_HOSTS, policies))
+
+
+def buffers(paced):
+    return paced.ctl("status", "show")["status"]["buffers_free"]
+
+
+def unexplained(paced):
+    """Kilobytes that the process has beside those that its databases say they hold."""
+    with open(f"/proc/{paced.process.pid}/status") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    resident = sum(int(fields[name].split()[0]) for name in ("VmRSS", "HugetlbPages"))
+    return resident - sum(paced.databases()["memory"].values()) // 1024
+
+
+@pytest.mark.slow_under_sanitizer
+@pytest.mark.parametrize("rounds,rate", [
+    pytest.param(100, 30000, id="short"),
+    pytest.param(10700, 50000, id="long", marks=pytest.mark.long)])
+def test_churn_leaves_nothing_behind(paced, rounds, rate, record_property):
+    """
+    SAs are rekeyed, and others come and go with their policies, while packets go through those that
+    stay: none is dropped, and in the end the engine holds what it held before. The places of SAs are
+    fewer than come: each that was not given back would be missing.
+    """
+    paced.change("sas", "policies")
+    policies = paced.databases()["memory"]["policies"]
+    paced.change("--rounds", FILL, "--rate", rate, "storm")
+    wait_for(lambda: settled(paced, policies), "the first churn to settle")
+    memory, free, drops = unexplained(paced), buffers(paced), paced.drops()
+    forwarded = paced.worker()["forwarded"]
+    churn = paced.change("--generation", FILL, "--rounds", rounds, "--rate", rate, "storm")
+    assert paced.worker()["forwarded"] > forwarded
+    assert paced.drops() == drops
+    wait_for(lambda: settled(paced, policies), "the churn to settle")
+    wait_for(lambda: buffers(paced) >= free, f"all buffers: {free}, not {buffers(paced)}")
+    record_property("messages_per_second", round(churn["storm"]))
+    record_property("unexplained_kilobytes", f"{memory}, {unexplained(paced)}")
+    assert unexplained(paced) < memory + GROWTH
