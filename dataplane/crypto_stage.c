@@ -12,24 +12,36 @@
 #include "walk.h"
 #include "worker.h"
 
+/* Packets of one SA. */
 static void
-prepare_open(struct crypto_op *op, struct rte_mbuf *m)
+prepare_open(struct crypto_op *ops, struct rte_mbuf *const *m, unsigned int n)
 {
-	const struct packet *p = packet(m);
-	uint32_t offset = p->l4_off + p->spi_lead;
-	uint32_t len = rte_pktmbuf_pkt_len(m) - offset - sizeof(struct esp_header) -
-		       esp_crypto_overhead(p->sa);
+	const struct sa *sa = packet(m[0])->sa;
+	uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+	bool plain = esp_op_is_plain(sa);
 
-	esp_op_open(op, p->sa, rte_pktmbuf_mtod_offset(m, uint8_t *, offset), len, p->seq);
+	for (unsigned int i = 0; i < n; i++) {
+		const struct packet *p = packet(m[i]);
+		uint32_t offset = p->l4_off + p->spi_lead;
+		uint32_t len = rte_pktmbuf_pkt_len(m[i]) - offset - fixed;
+		uint8_t *esp = rte_pktmbuf_mtod_offset(m[i], uint8_t *, offset);
+
+		if (likely(plain))
+			esp_op_plain(&ops[i], sa, esp, len);
+		else
+			esp_op_open(&ops[i], sa, esp, len, p->seq);
+	}
 }
 
 void
 crypto_open_stage(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0;
+	unsigned int kept = 0, run;
 
-	for (unsigned int i = 0; i < b->n; i++)
-		prepare_open(&w->ops[i], b->m[i]);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		run = burst_run(b, i);
+		prepare_open(&w->ops[i], b->m + i, run);
+	}
 	crypto_open(w->crypto, w->ops, b->n);
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];

@@ -44,14 +44,14 @@ esp_flow_hash(const struct sa *sa)
 }
 
 /*
- * The outer DF bit for an inner packet (RFC 4301 section 8.1): as the SA says, or copied, where
+ * The outer DF bit for an inner packet (RFC 4301 section 8.1): as sa.flags say, or copied, where
  * every IPv6 packet has one. Over IPv6 it says whether the outer packet may be cut, too.
  */
 static inline bool
-esp_outer_df(const struct sa *sa, const void *inner, uint8_t family)
+esp_outer_df(uint16_t flags, const void *inner, uint8_t family)
 {
-	if ((sa->flags & (SA_NOPMTUDISC | SA_DF_SET)) != 0)
-		return (sa->flags & SA_NOPMTUDISC) == 0;
+	if ((flags & (SA_NOPMTUDISC | SA_DF_SET)) != 0)
+		return (flags & SA_NOPMTUDISC) == 0;
 	return family == FAMILY_V6 || (((const struct rte_ipv4_hdr *)inner)->fragment_offset &
 				       RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) != 0;
 }

@@ -29,10 +29,3 @@ enum drop_reason inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next
 
 /* The inner packet joins `clear`, in a buffer that ports may be given. */
 void inbound_join(struct worker *w, struct rte_mbuf *m);
-
-/*
- * Tunnel mode: completes the outer header, copied from the SA's template `made`, of a packet of
- * `len` bytes whose inner header is at `inner`.
- */
-void outbound_outer(struct worker *w, const struct sa *sa, const uint8_t *made, void *outer,
-		    uint16_t len, const void *inner, uint8_t inner_family);

@@ -85,6 +85,13 @@ lookup(const struct worker *w, const struct rte_mbuf *m, struct ours *known, enu
 	return known->sa;
 }
 
+/* Whether there is a whole ESP header; nothing was said of it yet. */
+static bool
+has_header(const struct rte_mbuf *m)
+{
+	return rte_pktmbuf_pkt_len(m) >= esp_offset(packet(m)) + sizeof(struct esp_header);
+}
+
 /* The SA of an ESP packet; NULL with the reason for which a local one is dropped. */
 static struct sa *
 find_sa(const struct worker *w, const struct rte_mbuf *m, struct ours *known,
@@ -98,7 +105,7 @@ find_sa(const struct worker *w, const struct rte_mbuf *m, struct ours *known,
 		*reason = DROP_FRAGMENT;
 		return NULL;
 	}
-	if (rte_pktmbuf_pkt_len(m) < esp_offset(p) + sizeof(struct esp_header)) {
+	if (!has_header(m)) {
 		*reason = DROP_RUNT;
 		return NULL;
 	}
@@ -116,52 +123,73 @@ find_sa(const struct worker *w, const struct rte_mbuf *m, struct ours *known,
 	return sa;
 }
 
-/* In front of the lookup; packets in a row mostly are of one SA. */
+/*
+ * How many packets, from b->m[i] on, are alike and have its SPI. Right behind the IP header the SPI
+ * is part of what alike packets have in common.
+ */
+static unsigned int
+alike_by_spi(const struct burst *b, unsigned int i)
+{
+	unsigned int n = packets_alike(b->m + i, b->n - i), same = 1;
+	rte_be32_t spi;
+
+	if (likely(packet(b->m[i])->spi_lead == 0))
+		return n;
+	spi = esp_header(b->m[i])->spi;
+	while (same < n && has_header(b->m[i + same]) && esp_header(b->m[i + same])->spi == spi)
+		same++;
+	return same;
+}
+
+/* In front of the lookup. */
 static void
 prefetch_sas(const struct worker *w, const struct burst *b)
 {
-	rte_be32_t before = 0;
+	unsigned int run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		const struct packet *p = packet(b->m[i]);
+	for (unsigned int i = 0; i < b->n; i += run) {
 		const struct esp_header *esp = esp_header(b->m[i]);
 
-		if (rte_pktmbuf_data_len(b->m[i]) < esp_offset(p) + sizeof(*esp) ||
-		    esp->spi == before)
+		run = 1;
+		if (unlikely(!has_header(b->m[i])))
 			continue;
-		before = esp->spi;
+		run = alike_by_spi(b, i);
 		sad_prefetch_inbound(w->dp->sad, w->id, esp->spi, rte_be_to_cpu_32(esp->seq));
 	}
 }
 
 /*
- * sad_lookup: ESP for another host joins `clear` and is forwarded like anything else. Without
- * asking whose it is, our own packets could be sent back to us and move their SA's window.
+ * sad_lookup, once for a run of packets that have an SA. ESP for another host joins `clear` and is
+ * forwarded like anything else. Without asking whose it is, our own packets could be sent back to
+ * us and move their SA's window.
  */
 void
 sad_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_NO_SA;
 	struct ours known = {0};
-	unsigned int kept = 0;
+	unsigned int kept = 0, run;
 
 	prefetch_sas(w, b);
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		struct packet *p = packet(m);
-		union ip_addr dst = ip_dst(m);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		union ip_addr dst = ip_dst(b->m[i]);
+		bool ours = is_ours(w, packet(b->m[i]), &dst, &known);
+		struct sa *sa = ours ? find_sa(w, b->m[i], &known, &reason) : NULL;
 
-		if (!is_ours(w, p, &dst, &known)) {
-			burst_add(&w->clear, m);
-			continue;
+		run = 1;
+		if (likely(sa != NULL)) {
+			run = alike_by_spi(b, i);
+			for (unsigned int k = i; k < i + run; k++) {
+				packet(b->m[k])->sa = sa;
+				b->m[kept++] = b->m[k];
+			}
+		} else if (ours) {
+			packet_drop(w, b->m[i], reason);
+		} else {
+			burst_add(&w->clear, b->m[i]);
 		}
-		p->sa = find_sa(w, m, &known, &reason);
-		if (p->sa != NULL)
-			b->m[kept++] = m;
-		else
-			packet_drop(w, m, reason);
 	}
-	b->n = kept;
+	b->n = (uint16_t)kept;
 }
 
 /* RFC 4303 section 3.4.3: the 64-bit value stays with the packet until the commit. */
@@ -189,20 +217,20 @@ inbound_number(struct worker *w, struct packet *p, uint32_t seq)
 	return number_passes(w, p, seq);
 }
 
-/* Lengths before any subtraction, then the sequence number. */
-static bool
-replay_passes(struct worker *w, struct rte_mbuf *m, enum drop_reason *reason)
+/* Lengths before any subtraction, then the sequence number. `fixed`: bytes that every packet has.
+ */
+static inline bool
+replay_passes(struct worker *w, struct rte_mbuf *m, uint32_t fixed, uint32_t align,
+	      enum drop_reason *reason)
 {
 	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
 	uint32_t esp_len = rte_pktmbuf_pkt_len(m) - esp_offset(p);
-	uint32_t fixed = sizeof(struct esp_header) + esp_crypto_overhead(sa);
 
-	if (esp_len < fixed + sa->align) {
+	if (unlikely(esp_len < fixed + align)) {
 		*reason = DROP_RUNT;
 		return false;
 	}
-	if (((esp_len - fixed) & (sa->align - 1)) != 0) {
+	if (unlikely(((esp_len - fixed) & (align - 1)) != 0)) {
 		*reason = DROP_ALIGN;
 		return false;
 	}
@@ -214,15 +242,21 @@ void
 replay_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_REPLAY;
-	unsigned int kept = 0;
+	unsigned int kept = 0, run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		if (replay_passes(w, b->m[i], &reason))
-			b->m[kept++] = b->m[i];
-		else
-			packet_drop(w, b->m[i], reason);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		const struct sa *sa = packet(b->m[i])->sa;
+		uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+
+		run = burst_run(b, i);
+		for (unsigned int k = i; k < i + run; k++) {
+			if (likely(replay_passes(w, b->m[k], fixed, sa->align, &reason)))
+				b->m[kept++] = b->m[k];
+			else
+				packet_drop(w, b->m[k], reason);
+		}
 	}
-	b->n = kept;
+	b->n = (uint16_t)kept;
 }
 
 /* Claims the numbers of packets of one SA. */
@@ -298,6 +332,12 @@ padding_right(const uint8_t *pad, uint32_t len)
 	const uint64_t first = 0x0807060504030201, step = 0x0808080808080808;
 	uint64_t wrong = 0;
 
+	if (likely(len < sizeof(wrong))) {
+		rte_le64_t word;
+
+		memcpy(&word, pad, sizeof(word));
+		return ((rte_le_to_cpu_64(word) ^ first) & ((UINT64_C(1) << len * 8) - 1)) == 0;
+	}
 	/* By words, which end within the trailer and the ICV. */
 	for (uint32_t i = 0; i < len; i += sizeof(uint64_t)) {
 		rte_le64_t word;

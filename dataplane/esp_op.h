@@ -93,6 +93,33 @@ esp_op_seal(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t le
 		esp_op_integrity(op, sa, esp, op->icv, seq);
 }
 
+/* Whether esp_op_plain() serves an SA: most AEADs have a salt of 4 bytes, and no ESN. */
+static inline bool
+esp_op_is_plain(const struct sa *sa)
+{
+	const struct crypto_suite *suite = &crypto_suites[sa->suite];
+
+	return (suite->kind == CRYPTO_AEAD_GCM || suite->kind == CRYPTO_AEAD_CHACHA) &&
+	       suite->salt_len == sizeof(sa->salt) && sa->iv_len == 8 && (sa->flags & SA_ESN) == 0;
+}
+
+/* To seal or to open, of such an SA, as esp_op_seal() and esp_op_open() would have it. */
+static inline void
+esp_op_plain(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len)
+{
+	uint8_t *iv = esp + sizeof(struct esp_header);
+
+	op->key = sa->key;
+	op->suite = sa->suite;
+	op->text = iv + 8;
+	op->text_len = len;
+	op->icv = iv + 8 + len;
+	op->auth = esp;
+	op->auth_len = sizeof(struct esp_header);
+	memcpy(op->iv, &sa->salt, sizeof(sa->salt));
+	memcpy(op->iv + sizeof(sa->salt), iv, 8);
+}
+
 /* To open `len` bytes of ciphertext behind the wire IV. */
 static inline void
 esp_op_open(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t len, uint64_t seq)

@@ -6,15 +6,12 @@
 #include <netinet/in.h>
 
 #include <rte_ip.h>
-#include <rte_udp.h>
 
-#include "checksum.h"
-#include "esp_ah.h"
 #include "esp_mode.h"
+#include "esp_outer.h"
 #include "esp_write.h"
 #include "room.h"
 #include "tfc.h"
-#include "tos.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -90,140 +87,106 @@ seq_reserve(struct worker *w, struct burst *b)
 	b->n = kept;
 }
 
-/* RFC 4301 section 5.1.2: DSCP and ECN (RFC 6040 section 4.1, normal mode) as the SA says. */
-static uint8_t
-outer_tos(const struct sa *sa, uint8_t inner)
+/* What packets of one SA have in common, which leave by one interface. */
+struct encap {
+	const struct sa *sa;
+	struct outer outer;
+	uint64_t iv_base;
+	uint32_t front, icv_len, align;
+	uint32_t flow_hash;
+	uint16_t vrf;
+	uint8_t iv_len, family, ip_len;
+	bool plain; /* esp_op_plain() serves it */
+};
+
+static inline void
+encap_begin(const struct worker *w, struct encap *e, const struct packet *p)
 {
-	uint8_t mask = 0xff;
+	const struct sa *sa = p->sa;
 
-	if ((sa->flags & SA_DONT_ENCAP_DSCP) != 0)
-		mask &= ECN_MASK;
-	if ((sa->flags & SA_NOECN) != 0)
-		mask &= DSCP_MASK;
-	return inner & mask;
-}
-
-/*
- * The checksum of a header made from the SA's template. Summed up from the template, as reading
- * back what was just written in smaller pieces would stall.
- */
-static rte_be16_t
-outer_checksum(const uint8_t *outer, const struct rte_ipv4_hdr *ip)
-{
-	uint32_t rest = (uint32_t)ip->total_length + ip->packet_id + ip->fragment_offset +
-			rte_cpu_to_be_16(ip->type_of_service);
-
-	return (rte_be16_t)~checksum_sum_ipv4(outer, rest);
-}
-
-static void
-write_outer_v4(struct worker *w, const struct sa *sa, const uint8_t *made, struct rte_ipv4_hdr *ip,
-	       uint16_t len, uint8_t tos, bool df)
-{
-	ip->type_of_service = tos;
-	ip->total_length = rte_cpu_to_be_16(len);
-	/*
-	 * What nobody may cut needs none (RFC 6864 section 4.1): the others last longer so. AH
-	 * covers it, so that none can be given later, should the packet be cut here
-	 * (fragment_sealed()).
-	 */
-	ip->packet_id =
-		df && sa->proto != IPPROTO_AH ? 0 : rte_cpu_to_be_16((uint16_t)worker_ip_id(w));
-	ip->fragment_offset = df ? RTE_BE16(RTE_IPV4_HDR_DF_FLAG) : 0;
-	ip->hdr_checksum = outer_checksum(made, ip);
-	if ((sa->flags & SA_ENCAP_UDP) != 0)
-		((struct rte_udp_hdr *)(ip + 1))->dgram_len = rte_cpu_to_be_16(len - sizeof(*ip));
-}
-
-static void
-write_outer_v6(const struct sa *sa, struct rte_ipv6_hdr *ip, uint16_t len, uint8_t tos)
-{
-	ip->payload_len = rte_cpu_to_be_16(len - sizeof(*ip));
-	tos_set(ip, FAMILY_V6, tos);
-	if ((sa->flags & SA_ENCAP_UDP) != 0)
-		((struct rte_udp_hdr *)(ip + 1))->dgram_len = ip->payload_len;
-}
-
-void
-outbound_outer(struct worker *w, const struct sa *sa, const uint8_t *made, void *outer,
-	       uint16_t len, const void *inner, uint8_t inner_family)
-{
-	uint8_t tos = outer_tos(sa, tos_get(inner, inner_family));
-
-	if (sa->family == FAMILY_V4)
-		write_outer_v4(w, sa, made, outer, len, tos, esp_outer_df(sa, inner, inner_family));
-	else
-		write_outer_v6(sa, outer, len, tos);
+	e->sa = sa;
+	e->flow_hash = esp_flow_hash(sa);
+	e->vrf = w->dp->ifaces[p->out].vrf;
+	outer_begin(&e->outer, sa); /* for tunnel mode, as all below */
+	e->iv_base = sa->iv_base;
+	e->front = sa->outer_len + sa->iv_len;
+	e->icv_len = sa->icv_len;
+	e->align = sa->align;
+	e->iv_len = sa->iv_len;
+	e->family = sa->family;
+	e->ip_len = e->outer.v4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	e->plain = esp_op_is_plain(sa);
 }
 
 /* Tunnel mode. False where the mbuf has no room; it is unchanged then. */
-static bool
-tunnel_encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
+static inline bool
+tunnel_encap(struct worker *w, const struct encap *e, struct rte_mbuf *m, struct crypto_op *op)
 {
 	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
-	const uint8_t *made = sa_outer(sa);
 	uint32_t len = rte_pktmbuf_pkt_len(m);
-	uint32_t pad_len = esp_padding(len, sa->align);
-	uint32_t front = sa->outer_len + sa->iv_len;
-	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
-	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *);
-	struct esp_header *esp;
-	uint8_t *outer;
+	uint32_t pad_len = esp_padding(len, e->align);
+	uint32_t text_len = len + pad_len + ESP_TRAILER;
+	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer, *esp;
+	uint64_t seq = p->seq;
+	rte_be32_t number = rte_cpu_to_be_32((uint32_t)seq);
 
-	if (rte_pktmbuf_headroom(m) < front || rte_pktmbuf_tailroom(m) < back)
+	outer = packet_widen(m, e->front, text_len - len + e->icv_len);
+	if (unlikely(outer == NULL))
 		return false;
 
 	/* 1. Trailer behind the inner packet. */
-	packet_append(m, (uint16_t)back);
 	esp_write_trailer(inner + len, pad_len,
 			  p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
 
-	/* 2. Outer and ESP header in front, from the SA's template. */
-	outer = packet_prepend(m, (uint16_t)front);
-	memcpy(outer, made, sa->outer_len);
-	esp = (struct esp_header *)(outer + sa->outer_len - sizeof(*esp));
-	esp->seq = rte_cpu_to_be_32((uint32_t)p->seq);
+	/* 2. Outer and ESP header in front. */
+	outer_write(w, &e->outer, outer, rte_pktmbuf_data_len(m), inner, p->family);
+	esp = inner - e->iv_len - sizeof(struct esp_header);
+	memcpy(esp + offsetof(struct esp_header, seq), &number, sizeof(number));
 
 	/* 3. The IV: a counter; CBC encrypts it, and what is behind it must not vary. */
-	esp_write_iv((uint8_t *)(esp + 1), sa->iv_len, sa->iv_base + p->seq);
+	esp_write_iv(esp + sizeof(struct esp_header), e->iv_len, e->iv_base + seq);
 
-	/* 4. Lengths, TOS and checksum of the outer header. */
-	outbound_outer(w, sa, made, outer, (uint16_t)rte_pktmbuf_pkt_len(m), inner, p->family);
-
-	/* 5. What the crypto stage is to do. */
-	esp_op_seal(op, sa, (uint8_t *)esp, len + pad_len + ESP_TRAILER, p->seq);
-	p->family = sa->family;
-	p->l4_off =
-		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	/* 4. What the crypto stage is to do. */
+	if (likely(e->plain))
+		esp_op_plain(op, e->sa, esp, text_len);
+	else
+		esp_op_seal(op, e->sa, esp, text_len, seq);
+	p->family = e->family;
+	p->l4_off = e->ip_len;
 	return true;
 }
 
 /* One packet. False where the mbuf has no room. */
 static inline bool
-encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
+encap(struct worker *w, const struct encap *e, struct rte_mbuf *m, struct crypto_op *op)
 {
 	struct packet *p = packet(m);
 
-	p->flow_hash = esp_flow_hash(p->sa);
-	p->vrf = w->dp->ifaces[p->out].vrf;
-	if (likely(p->sa->mode == SA_MODE_TUNNEL))
-		return tunnel_encap(w, m, op);
+	p->flow_hash = e->flow_hash;
+	p->vrf = e->vrf;
+	if (likely(e->sa->mode == SA_MODE_TUNNEL))
+		return tunnel_encap(w, e, m, op);
 	return esp_mode_encap(m, op);
 }
 
 void
 esp_encap(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0;
+	unsigned int kept = 0, run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
+	for (unsigned int i = 0; i < b->n; i += run) {
+		struct encap e;
 
-		if (encap(w, m, &w->ops[kept]))
-			b->m[kept++] = m;
-		else
-			packet_drop(w, m, DROP_NO_BUF);
+		encap_begin(w, &e, packet(b->m[i]));
+		run = packets_alike(b->m + i, b->n - i);
+		for (unsigned int k = i; k < i + run; k++) {
+			struct rte_mbuf *m = b->m[k];
+
+			if (likely(encap(w, &e, m, &w->ops[kept])))
+				b->m[kept++] = m;
+			else
+				packet_drop(w, m, DROP_NO_BUF);
+		}
 	}
-	b->n = kept;
+	b->n = (uint16_t)kept;
 }

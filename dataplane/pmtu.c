@@ -93,7 +93,7 @@ cut_after(const struct worker *w, const struct rte_mbuf *m)
 		return p->family == FAMILY_V4 && fragment_allowed(m) &&
 		       rte_pktmbuf_pkt_len(m) <= esp_mode_mtu(m, UINT16_MAX);
 	return w->dp->config->tunnels.fragment == FRAGMENT_AFTER &&
-	       !esp_outer_df(p->sa, rte_pktmbuf_mtod(m, const void *), p->family);
+	       !esp_outer_df(p->sa->flags, rte_pktmbuf_mtod(m, const void *), p->family);
 }
 
 /* Before it all that is ready goes: order is kept. */

@@ -94,3 +94,19 @@ packet_append(struct rte_mbuf *m, uint16_t len)
 	room_fit(m, 0);
 	return at;
 }
+
+/* Both: bytes in front, and behind. The new beginning, or NULL without room for them. */
+static inline void *
+packet_widen(struct rte_mbuf *m, uint32_t front, uint32_t back)
+{
+	uint32_t begin = m->data_off - front, len = m->data_len + front + back;
+
+	/* Too much in front makes `begin` larger than any buffer. */
+	if (unlikely((uint64_t)begin + len > m->buf_len))
+		return NULL;
+	m->data_off = (uint16_t)begin;
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	room_fit(m, 0);
+	return rte_pktmbuf_mtod(m, void *);
+}

@@ -23,6 +23,7 @@ static const struct tunnel tunnels[] = {
 	{"null-sha256", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
 	{"null-sha256", FAMILY_V6, 4, false, true, 0x2000, 0, ESP_TUNNEL},
 	{"null-sha256", FAMILY_V4, 5, false, true, 0x3000, SA_DECAP_DSCP, ESP_TUNNEL},
+	{"null-sha256", FAMILY_V4, 6, false, true, 0x4000, 0, ESP_TUNNEL},
 };
 
 static struct engine e;
@@ -43,6 +44,7 @@ struct sample {
 	uint8_t bytes[ROOM];
 	size_t len;
 	unsigned int tunnel;
+	size_t cut; /* so many bytes of ESP are left, or 0 */
 };
 
 /* A packet of one of few flows, mostly the first, of any length; often with something wrong. */
@@ -84,10 +86,18 @@ make_clear(struct sample *s)
 static struct rte_mbuf *
 sealed(const struct sample *s)
 {
+	struct rte_ipv4_hdr *h;
 	uint8_t frame[ROOM + 200];
-	size_t len =
-		peer_seal(&peer, sas[s->tunnel], ++numbers[s->tunnel], s->bytes, s->len, frame);
+	size_t len;
 
+	len = peer_seal(&peer, sas[s->tunnel], ++numbers[s->tunnel], s->bytes, s->len, frame);
+	h = (struct rte_ipv4_hdr *)(frame + 14);
+	if (s->cut != 0 && h->version_ihl == 0x45 && h->next_proto_id == IPPROTO_ESP) {
+		len = 14 + sizeof(*h) + s->cut;
+		h->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*h) + s->cut));
+		h->hdr_checksum = 0;
+		h->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, h, sizeof(*h)));
+	}
 	return engine_frame(&e, frame, len);
 }
 
@@ -97,6 +107,7 @@ make_inner(struct sample *s)
 	const struct tunnel *claimed; /* whose host it says to be from */
 
 	s->tunnel = below(6) == 0 ? below(RTE_DIM(tunnels)) : 0;
+	s->cut = below(12) == 0 ? below(30) : 0;
 	claimed = &tunnels[below(8) == 0 ? 0 : s->tunnel];
 	s->len = put_packet(s->bytes, false, peer_host(claimed), LAN_HOST);
 	s->len = peer_trailer(sas[s->tunnel], s->bytes, s->len, below(20) == 0 ? 41 : 4);
