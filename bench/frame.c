@@ -17,8 +17,15 @@ frame_size(const struct options *o, uint32_t i)
 }
 
 uint32_t
+frame_head(uint8_t family)
+{
+	return family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+}
+
+uint32_t
 frame_text_len(const struct options *o, uint32_t size)
 {
+	size -= o->transport ? frame_head(o->family) : 0;
 	return size + esp_padding(size, crypto_suites[o->suite].align) + ESP_TRAILER;
 }
 
@@ -55,8 +62,7 @@ frame_inner(uint8_t *at, const struct options *o, bool out, uint32_t number, uin
 	uint8_t family = o->family;
 	union ip_addr far = gateway_addr(family, NET_FAR, number + 1);
 	union ip_addr near = gateway_addr(family, NET_LAN, HOST_NEXT);
-	uint16_t head =
-		family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	uint16_t head = (uint16_t)frame_head(family);
 	struct rte_udp_hdr udp = {.src_port = RTE_BE16(5000),
 				  .dst_port = RTE_BE16(5001),
 				  .dgram_len = rte_cpu_to_be_16(size - head)};
@@ -81,47 +87,62 @@ frame_l2(uint8_t *at, const struct gateway *g, uint8_t family, unsigned int side
 	return at + sizeof(eth);
 }
 
-/* The lengths of an outer header that was copied from an SA. */
-static void
-finish_outer(uint8_t *outer, const struct sa *sa, uint16_t len)
+void
+frame_mend(uint8_t *at, uint8_t family, uint8_t proto, uint16_t len)
 {
-	uint32_t ip_len =
-		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)at;
+	struct rte_ipv6_hdr *ip6 = (struct rte_ipv6_hdr *)at;
 
-	if (sa->family == FAMILY_V4) {
-		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)outer;
-
+	if (family == FAMILY_V4) {
+		ip->next_proto_id = proto;
 		ip->total_length = rte_cpu_to_be_16(len);
+		ip->hdr_checksum = 0;
 		ip->hdr_checksum = rte_ipv4_cksum(ip);
 	} else {
-		((struct rte_ipv6_hdr *)outer)->payload_len =
-			rte_cpu_to_be_16((uint16_t)(len - ip_len));
+		ip6->proto = proto;
+		ip6->payload_len = rte_cpu_to_be_16((uint16_t)(len - sizeof(*ip6)));
 	}
+}
+
+/* The outer header, of a packet of `len` bytes: in transport mode the inner one moves there. */
+static void
+write_outer(uint8_t *outer, const struct options *o, const struct sa *sa, const uint8_t *inner,
+	    uint16_t len)
+{
+	uint16_t head = (uint16_t)frame_head(sa->family);
+
+	if (o->transport)
+		memmove(outer, inner, head);
+	memcpy(outer + (o->transport ? head : 0), sa_outer(sa), sa->outer_len);
+	frame_mend(outer, sa->family, sa->carrier, len);
 	if ((sa->flags & SA_ENCAP_UDP) != 0)
-		((struct rte_udp_hdr *)(outer + ip_len))->dgram_len =
-			rte_cpu_to_be_16((uint16_t)(len - ip_len));
+		((struct rte_udp_hdr *)(outer + head))->dgram_len =
+			rte_cpu_to_be_16((uint16_t)(len - head));
 }
 
 uint16_t
 frame_esp(uint8_t *outer, const struct options *o, const struct sa *sa, uint32_t number,
 	  uint16_t size, uint32_t seq, struct crypto_op *op)
 {
-	uint32_t text = frame_text_len(o, size), pad = text - size - ESP_TRAILER;
-	uint8_t *esp = outer + sa->outer_len - sizeof(struct esp_header);
-	uint8_t *iv = esp + sizeof(struct esp_header), *inner = iv + sa->iv_len;
+	uint32_t head = o->transport ? frame_head(o->family) : 0, payload = size - head;
+	uint32_t text_len = frame_text_len(o, size), pad = text_len - payload - ESP_TRAILER;
+	uint8_t *esp = outer + head + sa->outer_len - sizeof(struct esp_header);
+	uint8_t *iv = esp + sizeof(struct esp_header), *text = iv + sa->iv_len;
+	uint8_t *trailer = text + payload;
 	rte_be32_t wire_seq = rte_cpu_to_be_32(seq);
-	uint16_t len = (uint16_t)(sa->outer_len + sa->iv_len + text + sa->icv_len);
+	uint16_t len = (uint16_t)(text + text_len + sa->icv_len - outer);
 
-	memcpy(outer, sa_outer(sa), sa->outer_len);
+	frame_inner(text - head, o, false, number, size, 64);
+	write_outer(outer, o, sa, text - head, len);
 	memcpy(esp + offsetof(struct esp_header, seq), &wire_seq, sizeof(wire_seq));
 	memset(iv, 0, sa->iv_len);
 	memcpy(iv, &seq, sizeof(seq));
-	finish_outer(outer, sa, len);
-	frame_inner(inner, o, false, number, size, 64);
 	for (uint32_t i = 0; i < pad; i++)
-		inner[size + i] = (uint8_t)(i + 1);
-	inner[size + pad] = (uint8_t)pad;
-	inner[size + pad + 1] = sa->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6;
-	esp_op_seal(op, sa, esp, text, seq);
+		trailer[i] = (uint8_t)(i + 1);
+	trailer[pad] = (uint8_t)pad;
+	trailer[pad + 1] = o->transport              ? IPPROTO_UDP
+			   : sa->family == FAMILY_V4 ? IPPROTO_IPIP
+						     : IPPROTO_IPV6;
+	esp_op_seal(op, sa, esp, text_len, seq);
 	return len;
 }

@@ -11,6 +11,12 @@ extern const uint16_t frame_mix[FRAME_MIX];
 /* Bytes of inner packet i. */
 uint32_t frame_size(const struct options *o, uint32_t i);
 
+/* Bytes of an IP header. */
+uint32_t frame_head(uint8_t family);
+
+/* Completes one that stands in front of what it was not made for: protocol, lengths, checksum. */
+void frame_mend(uint8_t *ip, uint8_t family, uint8_t proto, uint16_t len);
+
 /* Bytes that the suite encrypts of an inner packet. */
 uint32_t frame_text_len(const struct options *o, uint32_t size);
 

@@ -17,6 +17,10 @@
 
 #define OVERHEAD_MAX 160 /* bytes that ESP puts around a packet, at most */
 
+/* Of the hosts of the LAN, in transport mode. */
+#define TENANT       1
+#define TENANT_TABLE 100
+
 static const struct rte_ether_addr next_mac = {{0x02, 0, 0, 0, 0, 0x42}};
 
 void
@@ -82,6 +86,10 @@ make_config(struct gateway *g, const struct options *o)
 			.host_interface = names[i],
 			.table = 254,
 		};
+	if (o->transport) {
+		g->ports[LAN].tenant = g->ports[LAN].tenant_in = TENANT;
+		g->ports[LAN].table = TENANT_TABLE;
+	}
 	g->config = (struct config){
 		.workers = {.cores = g->cores, .cores_count = o->workers},
 		.ports = g->ports,
@@ -127,8 +135,8 @@ make_tables(struct gateway *g, const struct options *o)
 }
 
 static void
-add_route(struct gateway *g, uint8_t family, enum net net, uint32_t host, uint8_t len, uint8_t type,
-	  uint16_t iface)
+add_route(struct gateway *g, uint16_t vrf, uint8_t family, enum net net, uint32_t host, uint8_t len,
+	  uint8_t type, uint16_t iface)
 {
 	struct fib_prefix prefix = {
 		.addr = gateway_addr(family, net, host), .len = len, .family = family};
@@ -139,44 +147,64 @@ add_route(struct gateway *g, uint8_t family, enum net net, uint32_t host, uint8_
 			     .gateway = gateway_addr(family, NET_WAN, HOST_NEXT)};
 	struct reason why = {""};
 
-	if (fib_set(g->dp->fib, g->dp->ifaces[LAN].vrf, &prefix, 0, &nh, 1, &why) != 0)
+	if (fib_set(g->dp->fib, vrf, &prefix, 0, &nh, 1, &why) != 0)
 		bench_fail("%s", why.text);
 }
 
 static void
-make_routes(struct gateway *g, uint8_t family)
+make_routes(struct gateway *g, uint8_t family, uint16_t vrf)
 {
 	static const uint8_t v4_len[] = {16, 24, 8, 10};
 	uint8_t full = family == FAMILY_V4 ? 32 : 128;
 
 	for (enum net net = NET_LAN; net <= NET_PEERS; net++)
-		add_route(g, family, net, 0, family == FAMILY_V4 ? v4_len[net] : 48,
+		add_route(g, vrf, family, net, 0, family == FAMILY_V4 ? v4_len[net] : 48,
 			  net <= NET_WAN ? NEXTHOP_CONNECTED : NEXTHOP_GATEWAY,
 			  net == NET_LAN ? LAN : WAN);
-	for (unsigned int side = LAN; side < SIDES; side++) {
-		union ip_addr next = gateway_addr(family, (enum net)side, HOST_NEXT);
+	for (uint16_t side = LAN; side < SIDES; side++)
+		add_route(g, vrf, family, (enum net)side, HOST_SELF, full, NEXTHOP_LOCAL, side);
+}
 
-		add_route(g, family, (enum net)side, HOST_SELF, full, NEXTHOP_LOCAL,
-			  (uint16_t)side);
-		if (neigh_set(g->dp->neighs, (uint16_t)side, family, &next, &next_mac, false,
-			      true) != 0)
+static void
+make_links(struct gateway *g, const struct options *o)
+{
+	uint8_t full = o->family == FAMILY_V4 ? 32 : 128;
+
+	for (uint16_t side = LAN; side < SIDES; side++) {
+		union ip_addr next = gateway_addr(o->family, (enum net)side, HOST_NEXT);
+
+		make_routes(g, o->family, g->dp->ifaces[side].vrf);
+		if (neigh_set(g->dp->neighs, side, o->family, &next, &next_mac, false, true) != 0)
 			bench_fail("no memory for a neighbour");
 		atomic_store(&g->dp->ifaces[side].up, true);
 	}
+	if (o->transport)
+		add_route(g, g->dp->ifaces[WAN].vrf, o->family, NET_LAN, HOST_NEXT, full,
+			  NEXTHOP_LOCAL, WAN);
+}
+
+/* The ends of an SA: gateways, or, in transport mode, hosts. */
+static union ip_addr
+end(const struct options *o, bool far, uint32_t number)
+{
+	if (o->transport)
+		return far ? gateway_addr(o->family, NET_FAR, number + 1)
+			   : gateway_addr(o->family, NET_LAN, HOST_NEXT);
+	return far ? gateway_addr(o->family, NET_PEERS, number + 1)
+		   : gateway_addr(o->family, NET_WAN, HOST_SELF);
 }
 
 static struct sa_params
 sa_params(const struct options *o, bool out, uint32_t number)
 {
-	union ip_addr self = gateway_addr(o->family, NET_WAN, HOST_SELF);
-	union ip_addr peer = gateway_addr(o->family, NET_PEERS, number + 1);
 	struct sa_params p = {
-		.id = {.dst = out ? peer : self,
+		.id = {.dst = end(o, out, number),
 		       .spi = rte_cpu_to_be_32(0x10000 + number),
 		       .family = o->family,
 		       .proto = IPPROTO_ESP},
-		.src = out ? self : peer,
-		.mode = SA_MODE_TUNNEL,
+		.src = end(o, !out, number),
+		.mode = o->transport ? SA_MODE_TRANSPORT : SA_MODE_TUNNEL,
+		.if_id = o->transport ? TENANT : 0,
 		.flags = SA_REPLAY,
 		.reqid = number + 1,
 		.replay_window = 64,
@@ -220,6 +248,7 @@ add_policy(struct gateway *g, const struct options *o, bool out, uint32_t number
 	uint8_t len = o->family == FAMILY_V4 ? 32 : 128;
 	struct spd_params p = {
 		.id = {.dir = out ? SPD_OUT : SPD_FWD,
+		       .if_id = sa.if_id,
 		       .sel = {.src = out ? near : far,
 			       .dst = out ? far : near,
 			       .src_len = len,
@@ -230,7 +259,7 @@ add_policy(struct gateway *g, const struct options *o, bool out, uint32_t number
 			 .dst = sa.id.dst,
 			 .family = o->family,
 			 .proto = IPPROTO_ESP,
-			 .mode = SA_MODE_TUNNEL,
+			 .mode = sa.mode,
 			 .reqid = number + 1},
 	};
 	struct reason why = {""};
@@ -263,7 +292,7 @@ gateway_start(struct gateway *g, const struct options *o)
 	if (eal_start(&g->config, dataplane_memory(&g->config), &why) != 0)
 		bench_fail("%s", why.text);
 	make_tables(g, o);
-	make_routes(g, o->family);
+	make_links(g, o);
 	if (options_carry(o, DIRECTION_OUT))
 		g->out = add_tunnels(g, o, true);
 	if (options_carry(o, DIRECTION_IN))

@@ -3,6 +3,10 @@
  * The data plane that is measured: real ports of a driver that moves nothing (the wire puts its own
  * functions there), real tables, workers, SAs and policies. Interface 0 is protected (LAN),
  * interface 1 unprotected (WAN). SA and policy number i belong to host i behind peer i.
+ *
+ * Transport mode is for hosts, whose packets end here. So that they go all the way as in tunnel
+ * mode, they are a tenant's: their addresses are this host's on the unprotected side, and those of
+ * hosts on the LAN in the tenant's routing table.
  */
 #pragma once
 

@@ -11,7 +11,7 @@
 
 const char *const direction_words[] = {"out", "in", "both", NULL};
 const char *const order_words[] = {"seq", "random", "zipf", NULL};
-static const char *const mode_words[] = {"tunnel", NULL};
+const char *const mode_words[] = {"tunnel", "transport", NULL};
 static const char *const family_words[] = {"4", "6", NULL};
 static const char *const encap_words[] = {"none", "udp", NULL};
 
@@ -26,7 +26,7 @@ static const char usage[] =
 	"ticks a packet beside what the crypto alone costs in the same run.\n"
 	"  --direction out|in|both  default out: seal; in: open\n"
 	"  --suite WORD             as in strongSwan's proposals, default aes128gcm16\n"
-	"  --mode tunnel\n"
+	"  --mode tunnel|transport\n"
 	"  --family 4|6             of inner and outer packets\n"
 	"  --encap none|udp\n"
 	"  --size N|imix            bytes of an inner IP packet, default 64; imix is 64, 570 and\n"
@@ -137,7 +137,7 @@ set(struct options *o, int key, const char *name, const char *value)
 		o->suite = suite(value);
 		break;
 	case MODE:
-		word(name, value, mode_words);
+		o->transport = word(name, value, mode_words) == 1;
 		break;
 	case FAMILY:
 		o->family = word(name, value, family_words) == 0 ? FAMILY_V4 : FAMILY_V6;

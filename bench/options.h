@@ -13,6 +13,7 @@ enum order { ORDER_SEQ, ORDER_RANDOM, ORDER_ZIPF };
 struct options {
 	enum direction direction;
 	unsigned int suite;
+	bool transport; /* mode, else tunnel mode */
 	uint8_t family; /* of inner and outer packets */
 	bool udp_encap;
 	unsigned int size; /* bytes of an inner IP packet, 0 for a mix */
@@ -30,6 +31,7 @@ struct options {
 /* The words of the choices, as they are given and printed. */
 extern const char *const direction_words[];
 extern const char *const order_words[];
+extern const char *const mode_words[]; /* by options.transport */
 
 /* Reads the command line; ends the program, with help, where it is wrong. */
 struct options options_read(int argc, char **argv);

@@ -82,11 +82,14 @@ def throughput(bench):
         yield row(word, *(f"{r['mpps']:.2f} M/s, {r['gbps']:.1f} Gbit/s" for r in results))
 
 
-VARIANTS = {"IPv4": {}, "IPv6": {"family": 6}, "IPv4, UDP encapsulation": {"encap": "udp"}}
+VARIANTS = {"tunnel mode, IPv4": {}, "tunnel mode, IPv6": {"family": 6},
+            "tunnel mode, IPv4, UDP encapsulation": {"encap": "udp"},
+            "transport mode, IPv4": {"mode": "transport"},
+            "transport mode, IPv6": {"mode": "transport", "family": 6}}
 
 
 def by_variant(bench):
-    yield from head("tunnel mode, 512 bytes, AES-GCM-128", *WAYS.values())
+    yield from head("512 bytes, AES-GCM-128", *WAYS.values())
     for name, options in VARIANTS.items():
         yield row(name, *(f"{r['ticks_per_packet']:.0f} ({over(r):+.0f})" for r in (
             bench(direction=way, suite="aes128gcm16", size=512, **options) for way in WAYS)))
@@ -223,7 +226,7 @@ def page(bench, quick):
     yield from by_size(bench)
     yield ""
     yield from throughput(bench)
-    yield from ["", "## By kind of tunnel", ""]
+    yield from ["", "## By mode and family", ""]
     yield from by_variant(bench)
     yield from ["", "## By stage", "",
                 "Of 512-byte packets with AES-GCM-128. Each stage is timed by itself, which takes the overlap "

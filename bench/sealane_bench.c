@@ -244,11 +244,12 @@ print(const struct options *o, const struct result *r)
 
 	if (o->size != 0)
 		snprintf(size, sizeof(size), "%u", o->size);
-	printf("%s, %s by %s, IPv%u%s, %s bytes, %u SA(s) %s, %u policies, %u worker(s), bursts "
-	       "of %u\n",
+	printf("%s, %s by %s, %s mode, IPv%u%s, %s bytes, %u SA(s) %s, %u policies, %u worker(s), "
+	       "bursts of %u\n",
 	       direction_words[o->direction], crypto_suites[o->suite].name,
-	       crypto_backend_name(o->backend), o->family, o->udp_encap ? " in UDP" : "", size,
-	       o->sas, order_words[o->order], o->policies, o->workers, o->burst);
+	       crypto_backend_name(o->backend), mode_words[o->transport], o->family,
+	       o->udp_encap ? " in UDP" : "", size, o->sas, order_words[o->order], o->policies,
+	       o->workers, o->burst);
 	printf("  ticks a packet      %8.1f  (median %.1f, spread %.1f %%, source and sink %.1f "
 	       "more)\n",
 	       r->path, r->median, r->spread * 100, r->source);
@@ -280,13 +281,14 @@ write_json(const struct options *o, const struct result *r)
 
 	for (unsigned int k = 0; k < stage_count; k++)
 		json_object_set_new(stages, stage_names[k], json_real(r->stages[k]));
-	all = json_pack(
-		"{s:s, s:s, s:s, s:i, s:s, s:o, s:i, s:s, s:i, s:i, s:s, s:i, s:i}", "direction",
-		direction_words[o->direction], "suite", crypto_suites[o->suite].name, "mode",
-		"tunnel", "family", o->family, "encap", o->udp_encap ? "udp" : "none", "size",
-		o->size != 0 ? json_integer(o->size) : json_string("imix"), "sas", o->sas, "order",
-		order_words[o->order], "policies", o->policies, "workers", o->workers, "backend",
-		crypto_backend_name(o->backend), "burst", o->burst, "repeats", o->repeat);
+	all = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o, s:i, s:s, s:i, s:i, s:s, s:i, s:i}",
+			"direction", direction_words[o->direction], "suite",
+			crypto_suites[o->suite].name, "mode", mode_words[o->transport], "family",
+			o->family, "encap", o->udp_encap ? "udp" : "none", "size",
+			o->size != 0 ? json_integer(o->size) : json_string("imix"), "sas", o->sas,
+			"order", order_words[o->order], "policies", o->policies, "workers",
+			o->workers, "backend", crypto_backend_name(o->backend), "burst", o->burst,
+			"repeats", o->repeat);
 	json_object_set_new(all, "ticks_per_packet", json_real(r->path));
 	json_object_set_new(all, "ticks_with_source", json_real(r->path + r->source));
 	json_object_set_new(all, "median_ticks_per_packet", json_real(r->median));

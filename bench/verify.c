@@ -27,6 +27,18 @@ other_backend(const struct options *o)
 	return crypto;
 }
 
+/* Transport mode: puts the packet together again that `text` is part of; where it stands. */
+static const uint8_t *
+join(const struct options *o, const uint8_t *outer, uint8_t *text, uint32_t size)
+{
+	uint32_t head = frame_head(o->family);
+	uint8_t next_header = text[frame_text_len(o, size) - 1];
+
+	memmove(text - head, outer, head);
+	frame_mend(text - head, o->family, next_header, (uint16_t)size);
+	return text - head;
+}
+
 /* Opens ESP in place; where the inner packet stands. */
 static const uint8_t *
 open(struct crypto_ctx *crypto, const struct traffic *t, uint8_t *outer, uint32_t number,
@@ -47,6 +59,8 @@ open(struct crypto_ctx *crypto, const struct traffic *t, uint8_t *outer, uint32_
 			  crypto_suites[sa.suite].auth_key_len != 0 ? auth : NULL, key);
 	sa.key = key;
 	esp = outer + sa.outer_len - sizeof(header);
+	if (t->options->transport)
+		esp += frame_head(sa.family);
 	memcpy(&header, esp, sizeof(header));
 	if (header.spi != sa.spi)
 		bench_fail("a packet came out under the SPI of another SA");
@@ -54,7 +68,8 @@ open(struct crypto_ctx *crypto, const struct traffic *t, uint8_t *outer, uint32_
 	crypto_open(crypto, &op, 1);
 	if (!op.ok)
 		bench_fail("the ICV of a sealed packet is wrong");
-	return esp + sizeof(header) + sa.iv_len;
+	esp += sizeof(header) + sa.iv_len;
+	return t->options->transport ? join(t->options, outer, esp, size) : esp;
 }
 
 static void
@@ -65,11 +80,13 @@ verify(const struct traffic *t, struct crypto_ctx *crypto)
 		uint32_t number = t->frame_number[t->first + i];
 		uint16_t size = (uint16_t)frame_size(t->options, t->first + i);
 		uint8_t *ip = rte_pktmbuf_mtod_offset(t->sent[i], uint8_t *, RTE_ETHER_HDR_LEN);
-		const uint8_t *got = t->out ? open(crypto, t, ip, number, size) : ip;
+		const uint8_t *got = ip;
 
 		if (t->options->family == FAMILY_V4 &&
 		    rte_raw_cksum(ip, sizeof(struct rte_ipv4_hdr)) != 0xffff)
 			bench_fail("an IPv4 header's checksum is wrong");
+		if (t->out)
+			got = open(crypto, t, ip, number, size);
 		frame_inner(want, t->options, t->out, number, size, 63);
 		if (memcmp(got, want, size) != 0)
 			bench_fail("packet %u came out different", i);
