@@ -35,14 +35,18 @@ extern const struct backend_ops crypto_openssl_ops;
 static inline uint8_t
 icv_equal(const uint8_t *a, const uint8_t *b, unsigned int len)
 {
-	uint32_t differ = 0;
+	uint64_t differ = 0, x, y;
+	uint32_t u, v;
 
-	for (unsigned int i = 0; i < len; i += 4) {
-		uint32_t x, y;
-
+	for (unsigned int i = 0; i + sizeof(x) <= len; i += sizeof(x)) {
 		memcpy(&x, a + i, sizeof(x));
 		memcpy(&y, b + i, sizeof(y));
 		differ |= x ^ y;
+	}
+	if ((len & sizeof(u)) != 0) {
+		memcpy(&u, a + len - sizeof(u), sizeof(u));
+		memcpy(&v, b + len - sizeof(v), sizeof(v));
+		differ |= u ^ v;
 	}
 	return differ == 0;
 }

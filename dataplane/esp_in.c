@@ -205,7 +205,7 @@ number_passes(struct worker *w, struct packet *p, uint32_t seq)
 	if ((sa->flags & SA_ESN) != 0)
 		p->seq = replay_infer(atomic_load_explicit(&sa->replay->top, memory_order_relaxed),
 				      sa->replay->window, seq);
-	if (replay_check(sa->replay, p->seq))
+	if (replay_may_pass(sa->replay, p->seq))
 		return true;
 	sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
 	return false;
@@ -298,6 +298,7 @@ replay_commit(struct worker *w, struct burst *b)
 
 	for (unsigned int i = 0; i < b->n; i += run) {
 		const struct sa *sa = packet(b->m[i])->sa;
+		uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
 		bool claimed[BURST_MAX];
 		uint32_t packets = 0, bytes = 0;
 
@@ -314,8 +315,7 @@ replay_commit(struct worker *w, struct burst *b)
 				continue;
 			}
 			packets++;
-			bytes += rte_pktmbuf_pkt_len(m) - esp_offset(packet(m)) -
-				 (uint32_t)sizeof(struct esp_header) - esp_crypto_overhead(sa);
+			bytes += rte_pktmbuf_pkt_len(m) - esp_offset(packet(m)) - fixed;
 			b->m[kept++] = m;
 		}
 		if (packets > 0)

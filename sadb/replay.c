@@ -173,33 +173,39 @@ claim_bits(struct replay *r, struct place p)
 	return won;
 }
 
+/* How many of n numbers, from the first on, follow one upon another within its block. */
+static unsigned int
+in_succession(const uint64_t *seq, unsigned int n)
+{
+	unsigned int room = 32 - (seq[0] & 31), count = 1;
+
+	n = n < room ? n : room;
+	while (count < n && seq[count] == seq[0] + count)
+		count++;
+	return count;
+}
+
 void
 replay_claim_run(struct replay *r, const uint64_t *seq, bool *claimed, unsigned int n)
 {
-	unsigned int end;
+	unsigned int count;
 
-	for (unsigned int i = 0; i < n; i = end) {
-		uint64_t top = load_top(r), highest = 0;
+	for (unsigned int i = 0; i < n; i += count) {
 		struct place p = place_of(r, seq[i]);
 		uint32_t won;
 
-		/* 1. The numbers of one block, each once. */
-		p.bit = 0;
-		for (end = i; end < n && seq[end] >> 5 == seq[i] >> 5; end++) {
-			uint32_t bit = UINT32_C(1) << (seq[end] & 31);
-
-			claimed[end] = !out_of_reach(r, top, seq[end]) && (p.bit & bit) == 0;
-			if (claimed[end])
-				p.bit |= bit;
-		}
-		/* 2. All of them at once. */
+		count = 1;
+		claimed[i] = false;
+		if (out_of_reach(r, load_top(r), seq[i]))
+			continue;
+		/* Where the first is in reach, so are those after it. */
+		count = in_succession(seq + i, n - i);
+		p.bit *= (uint32_t)((UINT64_C(1) << count) - 1);
 		won = claim_bits(r, p);
-		for (unsigned int k = i; k < end; k++) {
-			claimed[k] = claimed[k] && (won >> (seq[k] & 31) & 1) != 0;
-			if (claimed[k] && seq[k] > highest)
-				highest = seq[k];
-		}
-		raise_top(r, highest);
+		for (unsigned int k = i; k < i + count; k++)
+			claimed[k] = (won >> (seq[k] & 31) & 1) != 0;
+		if (won != 0)
+			raise_top(r, (seq[i] | 31) - (uint32_t)__builtin_clz(won));
 	}
 }
 

@@ -77,13 +77,24 @@ void replay_prefetch(const struct replay *r, uint32_t slot_mask, uint32_t seq_lo
 bool replay_check(const struct replay *r, uint64_t seq);
 
 /*
+ * The same in short, for a number that will be claimed or not: what is right of `top` passes,
+ * though another worker may have claimed it and not raised top yet.
+ */
+static inline bool
+replay_may_pass(const struct replay *r, uint64_t seq)
+{
+	/* Relaxed: any top that there was. */
+	return seq > atomic_load_explicit(&r->top, memory_order_relaxed) || replay_check(r, seq);
+}
+
+/*
  * Any worker, after the ICV was found right: true for exactly one caller per number, whatever the
  * interleaving. Raises top.
  */
 bool replay_claim(struct replay *r, uint64_t seq);
 
 /*
- * The same for n numbers in turn, with one compare-and-swap for those that follow each other in one
- * block of 32. claimed[i] says it of seq[i].
+ * The same for n numbers in turn, with one compare-and-swap for those that follow one upon another
+ * in one block of 32. claimed[i] says it of seq[i].
  */
 void replay_claim_run(struct replay *r, const uint64_t *seq, bool *claimed, unsigned int n);
