@@ -164,19 +164,21 @@ find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
 }
 
 /* False, and dropped, where a foreign buffer left no room in front. */
-static bool
+static inline bool
 put_l2(struct worker *w, struct rte_mbuf *m, const struct l2 *l2)
 {
-	void *at = packet_prepend(m, l2->len);
+	uint8_t *at = packet_prepend(m, l2->len);
 
 	if (unlikely(at == NULL)) {
 		packet_drop(w, m, DROP_NO_BUF);
 		return false;
 	}
-	if (likely(l2->len == RTE_ETHER_HDR_LEN))
-		memcpy(at, l2->bytes, RTE_ETHER_HDR_LEN);
-	else
-		memcpy(at, l2->bytes, l2->len);
+	/* In two words that overlap, and for a tag a third. */
+	memcpy(at, l2->bytes, sizeof(uint64_t));
+	if (unlikely(l2->len != RTE_ETHER_HDR_LEN))
+		memcpy(at + 4, l2->bytes + 4, sizeof(uint64_t));
+	memcpy(at + l2->len - sizeof(uint64_t), l2->bytes + l2->len - sizeof(uint64_t),
+	       sizeof(uint64_t));
 	return true;
 }
 
@@ -200,23 +202,36 @@ send_cut(struct worker *w, struct rte_mbuf *m, uint16_t mtu, const struct l2 *l2
 	tx(w, &b);
 }
 
+/* What the interface does not take as it is, behind what is ready: order is kept. */
+static void
+leave_otherwise(struct worker *w, struct burst *ready, struct rte_mbuf *m, const struct iface *out,
+		bool up, const struct l2 *l2)
+{
+	if (!up) {
+		packet_drop(w, m, DROP_PORT_DOWN);
+		return;
+	}
+	tx(w, ready);
+	send_cut(w, m, out->mtu, l2);
+}
+
 /* Packets that are alike go one way. */
 static void
-leave(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint16_t number,
+leave(struct worker *w, struct burst *ready, struct rte_mbuf *const *m, unsigned int n,
       const struct l2 *l2)
 {
+	uint16_t number = packet(m[0])->out;
 	const struct iface *out = &w->dp->ifaces[number];
-
-	packet(m)->out = number;
 	/* Relaxed: seen a poll later at worst. */
-	if (unlikely(!atomic_load_explicit(&out->up, memory_order_relaxed))) {
-		packet_drop(w, m, DROP_PORT_DOWN);
-	} else if (unlikely(rte_pktmbuf_pkt_len(m) > out->mtu)) {
-		/* What is ready goes first: order is kept. */
-		tx(w, ready);
-		send_cut(w, m, out->mtu, l2);
-	} else if (put_l2(w, m, l2)) {
-		burst_add(ready, m);
+	bool up = atomic_load_explicit(&out->up, memory_order_relaxed);
+	uint32_t longest = up ? out->mtu : 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		packet(m[i])->out = number;
+		if (unlikely(rte_pktmbuf_pkt_len(m[i]) > longest))
+			leave_otherwise(w, ready, m[i], out, up, l2);
+		else if (likely(put_l2(w, m[i], l2)))
+			burst_add(ready, m[i]);
 	}
 }
 
@@ -229,15 +244,10 @@ adjacency(struct worker *w, struct burst *b)
 	way.nh = NULL;
 	b->n = 0; /* from here on what is ready */
 	for (unsigned int i = 0; i < n; i += run) {
-		struct packet *p = packet(b->m[i]);
-		uint16_t out;
-
 		run = 1;
-		if (!find_l2(w, b->m[i], p, &way))
+		if (unlikely(!find_l2(w, b->m[i], packet(b->m[i]), &way)))
 			continue;
-		out = p->out;
 		run = packets_alike(b->m + i, n - i);
-		for (unsigned int k = i; k < i + run; k++)
-			leave(w, b, b->m[k], out, &way.l2);
+		leave(w, b, b->m + i, run, &way.l2);
 	}
 }

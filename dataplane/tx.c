@@ -58,20 +58,14 @@ tx_remind(struct worker *w)
 }
 
 /* What does not go to the port's queue of this worker: too long, or the queue is another's. */
-static bool
-turned_away(struct worker *w, const struct port *port, struct rte_mbuf *m)
+static void
+turn_away(struct worker *w, const struct port *port, struct rte_mbuf *m)
 {
-	if (unlikely(rte_pktmbuf_pkt_len(m) > port->max_frame)) {
-		uncount(w, m);
+	uncount(w, m);
+	if (rte_pktmbuf_pkt_len(m) > port->max_frame)
 		packet_drop(w, m, DROP_MTU);
-		return true;
-	}
-	if (unlikely(w->id >= port->tx_queues)) {
-		uncount(w, m);
+	else
 		packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
-		return true;
-	}
-	return false;
 }
 
 /* Frames of one interface. They are counted before they are sent: then they are not ours to look at
@@ -80,15 +74,21 @@ static void
 gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n)
 {
 	const struct port *port = &w->dp->ports[w->dp->ifaces[out].port];
+	uint32_t longest = w->id < port->tx_queues ? port->max_frame : 0;
 	uint16_t number = port->number, count = w->tx_count[number];
+	struct rte_mbuf **queue = w->tx[number];
 	uint64_t bytes = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
-		bytes += rte_pktmbuf_pkt_len(m[i]);
-		if (turned_away(w, port, m[i]))
+		uint32_t len = rte_pktmbuf_pkt_len(m[i]);
+
+		bytes += len;
+		if (unlikely(len > longest)) {
+			turn_away(w, port, m[i]);
 			continue;
+		}
 		m[i]->ol_flags = 0;
-		w->tx[number][count++] = m[i];
+		queue[count++] = m[i];
 		if (unlikely(count == BURST_MAX)) {
 			w->tx_count[number] = count;
 			flush_port(w, number);
