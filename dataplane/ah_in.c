@@ -8,6 +8,7 @@
 
 #include "ah.h"
 #include "esp_ah.h"
+#include "ip_parse.h"
 #include "walk.h"
 #include "worker.h"
 
@@ -105,7 +106,7 @@ commit(struct worker *w, const struct rte_mbuf *m)
 }
 
 static enum drop_reason
-decap(struct worker *w, struct rte_mbuf *m)
+decap(struct worker *w, struct rte_mbuf *m, struct ip_like *like)
 {
 	const struct ah_header *ah = ah_of(m);
 	uint32_t front = packet(m)->l4_off + ah_len(ah);
@@ -113,16 +114,18 @@ decap(struct worker *w, struct rte_mbuf *m)
 
 	if (packet(m)->sa->mode == SA_MODE_TUNNEL)
 		return inbound_inner(w, m, ah->next_header, front, len);
-	return inbound_mode(w, m, ah->next_header, front, len);
+	return inbound_mode(w, m, ah->next_header, front, len, like);
 }
 
 /* ah_decap: joins `clear`. */
 void
 ah_decap(struct worker *w, struct burst *b)
 {
+	struct ip_like like = {.known = NULL};
+
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
-		enum drop_reason reason = commit(w, m) ? decap(w, m) : DROP_REPLAY;
+		enum drop_reason reason = commit(w, m) ? decap(w, m, &like) : DROP_REPLAY;
 
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);

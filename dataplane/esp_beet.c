@@ -13,7 +13,6 @@
 #include "checksum.h"
 #include "esp_mode.h"
 #include "esp_write.h"
-#include "ip_parse.h"
 #include "room.h"
 #include "sadb/sad.h"
 #include "tos.h"
@@ -249,7 +248,6 @@ esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t
 	const struct selector *sel = &p->sa->control->detail->sel;
 	struct fields fields = get_fields(rte_pktmbuf_mtod(m, const void *), p->family);
 	uint32_t options = 0;
-	enum drop_reason reason;
 
 	if (!next_header_fits(sel->family, next_header))
 		return DROP_NEXT_HEADER;
@@ -260,9 +258,5 @@ esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t
 		return DROP_INNER;
 	if (!next_header_fits(sel->family, next_header) || next_header == IPPROTO_BEETPH)
 		return DROP_NEXT_HEADER;
-	if (!write_inner(m, sel, &fields, options, next_header))
-		return DROP_NO_BUF;
-	if (!ip_parse(m, false, &reason) || p->fragment != 0)
-		return DROP_INNER;
-	return DROP_COUNT;
+	return write_inner(m, sel, &fields, options, next_header) ? DROP_COUNT : DROP_NO_BUF;
 }

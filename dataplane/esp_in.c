@@ -6,6 +6,7 @@
  */
 #include <netinet/in.h>
 
+#include "checksum.h"
 #include "esp_ah.h"
 #include "esp_mode.h"
 #include "ip_parse.h"
@@ -429,9 +430,23 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
+/*
+ * Beside tunnel mode: a packet whose headers are those of one before, which came by the same SA and
+ * is on the list. What was found out about that one is so of this one, too. False, and nothing is
+ * changed, where it is not so.
+ */
+static bool
+mode_like(struct rte_mbuf *m, const struct ip_like *like)
+{
+	const struct packet *p = packet(m), *q = like->known;
+
+	return q != NULL && p->sa == q->sa && p->in == q->in && p->flags == q->flags &&
+	       ip_like_parse(like, m, 0, rte_pktmbuf_pkt_len(m), UINT32_MAX, false);
+}
+
 enum drop_reason
 inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front,
-	     uint32_t len)
+	     uint32_t len, struct ip_like *like)
 {
 	struct packet *p = packet(m);
 	enum drop_reason reason = esp_mode_decap(m, next_header, front, len);
@@ -440,8 +455,19 @@ inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t
 		return reason;
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->spi_lead = 0;
-	p->run = 0;
-	return enter_tenant(w->dp, p->sa, p) ? DROP_COUNT : DROP_TENANT;
+	if (!mode_like(m, like)) {
+		if (!ip_parse(m, false, &reason) || p->fragment != 0)
+			return DROP_INNER;
+		if (!enter_tenant(w->dp, p->sa, p))
+			return DROP_TENANT;
+		ip_parse_run(m, &w->runs);
+		if (p->run != 0)
+			ip_like_begin(like, m);
+	}
+	if (p->sa->mode == SA_MODE_TRANSPORT && p->sa->carrier == IPPROTO_UDP)
+		/* The NAT could not: RFC 3948 section 3.1.2. */
+		checksum_mend(m, &p->sa->control->detail->original);
+	return DROP_COUNT;
 }
 
 /* What was in a reassembled packet longer than a buffer. */
@@ -487,13 +513,21 @@ inner_like(struct rte_mbuf *m, const struct ip_like *like, uint8_t next_header, 
 	return ip_like_parse(like, m, front, len, UINT32_MAX, true);
 }
 
-/* What was protected becomes the packet, as inbound_inner() says, or inbound_mode(). */
+/* What was protected becomes the packet, which is like one before, or others may be like it. */
 static inline enum drop_reason
-unwrap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
+unwrap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len,
+       struct ip_like *like)
 {
-	return likely(packet(m)->sa->mode == SA_MODE_TUNNEL)
-		       ? inbound_inner(w, m, next_header, front, len)
-		       : inbound_mode(w, m, next_header, front, len);
+	enum drop_reason reason;
+
+	if (unlikely(packet(m)->sa->mode != SA_MODE_TUNNEL))
+		return inbound_mode(w, m, next_header, front, len, like);
+	if (likely(inner_like(m, like, next_header, front, len)))
+		return DROP_COUNT;
+	reason = inbound_inner(w, m, next_header, front, len);
+	if (reason == DROP_COUNT && packet(m)->run != 0)
+		ip_like_begin(like, m);
+	return reason;
 }
 
 /* RFC 4303 section 3.4.4.1, once the integrity is known. */
@@ -526,18 +560,11 @@ esp_decap(struct worker *w, struct burst *b)
 		}
 		len -= ESP_TRAILER + pad_len;
 		/* 3. What was protected, at `route`. */
-		if (inner_like(m, &like, next_header, front, len)) {
-			burst_add(&w->clear, m);
-			continue;
-		}
-		reason = unwrap(w, m, next_header, front, len);
-		if (reason != DROP_COUNT) {
+		reason = unwrap(w, m, next_header, front, len, &like);
+		if (likely(reason == DROP_COUNT))
+			inbound_join(w, m);
+		else
 			packet_drop(w, m, reason);
-			continue;
-		}
-		if (p->run != 0)
-			ip_like_begin(&like, m);
-		inbound_join(w, m);
 	}
 	b->n = 0;
 }

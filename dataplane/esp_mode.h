@@ -30,7 +30,7 @@ bool esp_beet_encap(struct rte_mbuf *m, struct crypto_op *op);
 
 /*
  * Takes ESP, and UDP if any, or AH out of an opened packet, which has `len` bytes of payload behind
- * its first `front` and is parsed again. DROP_COUNT where it may go on.
+ * its first `front` and is to be parsed again. DROP_COUNT where it may go on.
  */
 enum drop_reason esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front,
 				     uint32_t len);

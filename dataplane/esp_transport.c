@@ -14,9 +14,25 @@
 #include "checksum.h"
 #include "esp_mode.h"
 #include "esp_write.h"
-#include "ip_parse.h"
 #include "room.h"
 #include "sadb/sad.h"
+
+/* To a place that overlaps: a header of the usual length by words that are all loaded first. */
+static inline void
+move_header(uint8_t *to, const uint8_t *from, uint32_t len)
+{
+	uint64_t first[2];
+	uint32_t last;
+
+	if (unlikely(len != sizeof(struct rte_ipv4_hdr))) {
+		memmove(to, from, len);
+		return;
+	}
+	memcpy(first, from, sizeof(first));
+	memcpy(&last, from + sizeof(first), sizeof(last));
+	memcpy(to, first, sizeof(first));
+	memcpy(to + sizeof(first), &last, sizeof(last));
+}
 
 /* Bytes of the extension header of that kind. */
 static uint32_t
@@ -65,17 +81,22 @@ esp_transport_mend(struct rte_mbuf *m, uint32_t next_at, uint8_t next)
 {
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *);
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)header;
+	struct rte_ipv6_hdr *ip6 = (struct rte_ipv6_hdr *)header;
 
-	header[next_at] = next;
 	if (packet(m)->family == FAMILY_V4) {
-		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)header;
+		rte_be16_t total = rte_cpu_to_be_16((uint16_t)len), sum = ip->hdr_checksum;
 
-		ip->total_length = rte_cpu_to_be_16((uint16_t)len);
-		checksum_ipv4(ip);
+		/* The number of what follows is the low byte of its word. */
+		sum = checksum_replace(sum, ip->total_length, total);
+		sum = checksum_replace(sum, rte_cpu_to_be_16(ip->next_proto_id),
+				       rte_cpu_to_be_16(next));
+		ip->next_proto_id = next;
+		ip->total_length = total;
+		ip->hdr_checksum = sum;
 	} else {
-		struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)header;
-
-		ip->payload_len = rte_cpu_to_be_16((uint16_t)(len - sizeof(*ip)));
+		header[next_at] = next;
+		ip6->payload_len = rte_cpu_to_be_16((uint16_t)(len - sizeof(*ip6)));
 	}
 }
 
@@ -83,14 +104,15 @@ esp_transport_mend(struct rte_mbuf *m, uint32_t next_at, uint8_t next)
 static uint8_t *
 write_esp(uint8_t *at, const struct sa *sa, uint64_t seq, uint32_t len)
 {
-	struct esp_header *esp;
+	struct esp_header esp = {.spi = sa->spi, .seq = rte_cpu_to_be_32((uint32_t)seq)};
 
-	memcpy(at, sa_outer(sa), sa->outer_len);
-	if ((sa->flags & SA_ENCAP_UDP) != 0)
+	if (unlikely((sa->flags & SA_ENCAP_UDP) != 0)) {
+		memcpy(at, sa_outer(sa), UDP_HEADER);
 		((struct rte_udp_hdr *)at)->dgram_len = rte_cpu_to_be_16((uint16_t)len);
-	esp = (struct esp_header *)(at + sa->outer_len - sizeof(*esp));
-	esp->seq = rte_cpu_to_be_32((uint32_t)seq);
-	return (uint8_t *)(esp + 1);
+		at += UDP_HEADER;
+	}
+	memcpy(at, &esp, sizeof(esp));
+	return at + sizeof(esp);
 }
 
 bool
@@ -99,31 +121,31 @@ esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op)
 	struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
 	struct esp_front front = esp_transport_front(m);
-	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *iv;
+	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *at, *iv;
 	uint32_t len = rte_pktmbuf_pkt_len(m), payload = len - front.len;
 	uint32_t pad_len = esp_padding(payload, sa->align);
-	uint32_t added = sa->outer_len + sa->iv_len;
-	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
+	uint32_t text_len = payload + pad_len + ESP_TRAILER;
 
-	if (rte_pktmbuf_headroom(m) < added || rte_pktmbuf_tailroom(m) < back)
+	at = packet_widen(m, sa->outer_len + sa->iv_len, text_len - payload + sa->icv_len);
+	if (unlikely(at == NULL))
 		return false;
 
 	/* 1. Trailer behind the payload, with what stood behind the header. */
-	packet_append(m, (uint16_t)back);
 	esp_write_trailer(header + len, pad_len, header[front.next_at]);
 
 	/* 2. The header moves forward; ESP, its number and its IV come behind it. */
-	packet_prepend(m, (uint16_t)added);
-	memmove(header - added, header, front.len);
-	iv = write_esp(header - added + front.len, sa, p->seq, rte_pktmbuf_pkt_len(m) - front.len);
+	move_header(at, header, front.len);
+	iv = write_esp(at + front.len, sa, p->seq, rte_pktmbuf_pkt_len(m) - front.len);
 	esp_write_iv(iv, sa->iv_len, sa->iv_base + p->seq);
 
 	/* 3. The header says so. */
 	esp_transport_mend(m, front.next_at, sa->carrier);
 
 	/* 4. What the crypto stage is to do. */
-	esp_op_seal(op, sa, iv - sizeof(struct esp_header), payload + pad_len + ESP_TRAILER,
-		    p->seq);
+	if (likely(esp_op_is_plain(sa)))
+		esp_op_plain(op, sa, iv - sizeof(struct esp_header), text_len);
+	else
+		esp_op_seal(op, sa, iv - sizeof(struct esp_header), text_len, p->seq);
 	p->proto = sa->carrier;
 	p->l4_off = front.len;
 	return true;
@@ -161,19 +183,14 @@ esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uin
 	struct packet *p = packet(m);
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 	uint32_t removed = front - p->l4_off, next_at = last_next_at(ip, p);
-	enum drop_reason reason;
 
 	if (!next_header_fits(p->family, next_header))
 		return DROP_NEXT_HEADER;
-	memmove(ip + removed, ip, p->l4_off);
+	move_header(ip + removed, ip, p->l4_off);
 	p->l2_len = 0;
 	packet_adj(m, (uint16_t)removed);
 	packet_cut(m, p->l4_off + len);
 	esp_transport_mend(m, next_at, next_header);
-	if (!ip_parse(m, false, &reason) || p->fragment != 0)
-		return DROP_INNER;
-	if (p->sa->carrier == IPPROTO_UDP) /* the NAT could not: RFC 3948 section 3.1.2 */
-		checksum_mend(m, &p->sa->control->detail->original);
 	return DROP_COUNT;
 }
 

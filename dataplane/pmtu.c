@@ -57,6 +57,8 @@ add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)
 struct fit {
 	const struct sa *sa;
 	uint32_t outer_mtu, inner_mtu;
+	uint32_t
+		run; /* packet.run of those whose headers inner_mtu is for; 0 where it is for all */
 };
 
 static bool
@@ -69,8 +71,10 @@ fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 		fit->outer_mtu = outer_mtu(w, p->sa, p->out);
 		fit->inner_mtu = esp_inner_mtu(p->sa, fit->outer_mtu);
 	}
-	if (unlikely(p->sa->mode != SA_MODE_TUNNEL))
+	if (unlikely(p->sa->mode != SA_MODE_TUNNEL) && (p->run == 0 || p->run != fit->run)) {
 		fit->inner_mtu = esp_mode_mtu(m, fit->outer_mtu);
+		fit->run = p->run;
+	}
 	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;
 }
 

@@ -444,6 +444,28 @@ C10_what_leaves_by_a_tunnel_is_signed(void **state)
 	}
 }
 
+/* It is under the ICV: who cuts the packet on its way out cannot give it one any more. */
+static void
+packets_that_may_not_be_cut_have_an_identification_too(void **state)
+{
+	uint16_t ids[2];
+
+	for (unsigned int i = 0; i < RTE_DIM(ids); i++) {
+		size_t l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4), len;
+		struct rte_mbuf *m;
+
+		len = put_ipv4(ip, LAN_HOST, peer_host(&tunnels[V4_GMAC]), IPPROTO_UDP, 60);
+		ip[6] = 0x40;
+		mend4();
+		assert_int_equal(engine_fate(&e, 0, frame, l2 + len), DROP_COUNT);
+		m = engine_sent(&e, 1);
+		assert_non_null(m);
+		memcpy(&ids[i], rte_pktmbuf_mtod_offset(m, uint8_t *, l2 + 4), sizeof(ids[i]));
+		rte_pktmbuf_free(m);
+	}
+	assert_int_not_equal(ids[0], ids[1]);
+}
+
 /* The host's own packet in `frame`; what leaves for it. */
 static struct rte_mbuf *
 sent_by_host(size_t len)
@@ -538,6 +560,7 @@ main(void)
 		TEST(B7_a_chain_longer_than_what_is_kept_is_dropped),
 		TEST(transport_mode_leaves_the_packet_as_it_was_before),
 		TEST(C10_what_leaves_by_a_tunnel_is_signed),
+		TEST(packets_that_may_not_be_cut_have_an_identification_too),
 		TEST(in_transport_mode_ah_stands_behind_options_and_is_signed),
 		TEST(in_transport_mode_ah_stands_behind_what_routers_read),
 	};

@@ -24,7 +24,12 @@ static const struct tunnel tunnels[] = {
 	{"null-sha256", FAMILY_V6, 4, false, true, 0x2000, 0, ESP_TUNNEL},
 	{"null-sha256", FAMILY_V4, 5, false, true, 0x3000, SA_DECAP_DSCP, ESP_TUNNEL},
 	{"null-sha256", FAMILY_V4, 6, false, true, 0x4000, 0, ESP_TUNNEL},
+	{"null-sha256", FAMILY_V4, 7, false, false, 0x5000, 0, ESP_TRANSPORT},
+	{"null-sha256", FAMILY_V6, 8, false, false, 0x6000, 0, ESP_TRANSPORT},
+	{"null-sha256", FAMILY_V4, 9, false, true, 0x7000, 0, ESP_BEET},
 };
+
+#define TUNNELS 4 /* the first are of tunnel mode */
 
 static struct engine e;
 static struct peer peer;
@@ -44,7 +49,8 @@ struct sample {
 	uint8_t bytes[ROOM];
 	size_t len;
 	unsigned int tunnel;
-	size_t cut; /* so many bytes of ESP are left, or 0 */
+	size_t cut;  /* so many bytes of ESP are left, or 0 */
+	uint8_t tos; /* of the outer header of IPv4 */
 };
 
 /* A packet of one of few flows, mostly the first, of any length; often with something wrong. */
@@ -74,7 +80,7 @@ make_clear(struct sample *s)
 {
 	bool v6 = below(8) == 0;
 	size_t l2 = engine_put_l2(&e, s->bytes, 0, v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
-	const struct tunnel *t = &tunnels[below(8) == 0 ? below(RTE_DIM(tunnels)) : 0];
+	const struct tunnel *t = &tunnels[below(8) == 0 ? below(TUNNELS) : 0];
 
 	s->len = l2 + (v6 ? put_packet(s->bytes + l2, true, 1, 2)
 			  : put_packet(s->bytes + l2, false, LAN_HOST, peer_host(t)));
@@ -92,9 +98,11 @@ sealed(const struct sample *s)
 
 	len = peer_seal(&peer, sas[s->tunnel], ++numbers[s->tunnel], s->bytes, s->len, frame);
 	h = (struct rte_ipv4_hdr *)(frame + 14);
-	if (s->cut != 0 && h->version_ihl == 0x45 && h->next_proto_id == IPPROTO_ESP) {
-		len = 14 + sizeof(*h) + s->cut;
-		h->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*h) + s->cut));
+	if (h->version_ihl == 0x45) {
+		if (s->cut != 0 && h->next_proto_id == IPPROTO_ESP)
+			len = 14 + sizeof(*h) + s->cut;
+		h->type_of_service = s->tos;
+		h->total_length = rte_cpu_to_be_16((uint16_t)(len - 14));
 		h->hdr_checksum = 0;
 		h->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, h, sizeof(*h)));
 	}
@@ -106,11 +114,34 @@ make_inner(struct sample *s)
 {
 	const struct tunnel *claimed; /* whose host it says to be from */
 
-	s->tunnel = below(6) == 0 ? below(RTE_DIM(tunnels)) : 0;
+	s->tunnel = below(6) == 0 ? below(TUNNELS) : 0;
 	s->cut = below(12) == 0 ? below(30) : 0;
+	s->tos = (uint8_t)(below(12) == 0 ? below(8) : 0);
 	claimed = &tunnels[below(8) == 0 ? 0 : s->tunnel];
 	s->len = put_packet(s->bytes, false, peer_host(claimed), LAN_HOST);
 	s->len = peer_trailer(sas[s->tunnel], s->bytes, s->len, below(20) == 0 ? 41 : 4);
+}
+
+/* Beside tunnel mode there is no header inside. Mostly of the SA of the packet before. */
+static void
+make_mode(struct sample *s)
+{
+	static unsigned int last = TUNNELS;
+	bool v6;
+	size_t head, len;
+	uint8_t proto;
+
+	if (below(5) == 0)
+		last = TUNNELS + below(RTE_DIM(tunnels) - TUNNELS);
+	v6 = tunnels[last].family == FAMILY_V6;
+	head = v6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
+	s->tunnel = last;
+	s->cut = below(12) == 0 ? below(30) : 0;
+	s->tos = (uint8_t)(below(12) == 0 ? below(8) : 0);
+	len = put_packet(s->bytes, v6, 1, 2) - head;
+	proto = s->bytes[v6 ? 6 : 9];
+	memmove(s->bytes, s->bytes + head, len);
+	s->len = peer_trailer(sas[s->tunnel], s->bytes, len, below(20) == 0 ? 41 : proto);
 }
 
 /* Bytes up to the end of an ESP header, or 0. */
@@ -142,11 +173,20 @@ digest(const struct rte_mbuf *m)
 	return sum;
 }
 
-/* What became of packets: counters, and what came out of each port. */
+/* What became of packets: counters, and what came out of each port, or went to the host. */
 struct fate {
 	struct worker_counters count;
-	uint64_t sent[2];
+	uint64_t sent[2], punted;
 };
+
+static uint64_t
+digest_and_free(struct rte_mbuf *m)
+{
+	uint64_t sum = digest(m);
+
+	rte_pktmbuf_free(m);
+	return sum;
+}
 
 static void
 receive(unsigned int port, const struct sample *s)
@@ -161,12 +201,12 @@ settle(struct fate *f)
 
 	rate_limit_init(&e.dp->workers[0]->icmp_rate, rte_get_tsc_hz(), 1000, 1000);
 	engine_settle(&e);
-	for (unsigned int port = 0; port < 2; port++) {
-		while ((m = engine_sent(&e, port)) != NULL) {
-			f->sent[port] += digest(m);
-			rte_pktmbuf_free(m);
-		}
-	}
+	for (unsigned int port = 0; port < 2; port++)
+		while ((m = engine_sent(&e, port)) != NULL)
+			f->sent[port] += digest_and_free(m);
+	for (unsigned int iface = 0; iface < ENGINE_IFACES; iface++)
+		while ((m = engine_punted(&e, iface)) != NULL)
+			f->punted += digest_and_free(m);
 	workers_sum(e.dp, &f->count);
 	engine_check(&e);
 	engine_drain(&e);
@@ -196,7 +236,7 @@ compare(unsigned int port, void (*make)(struct sample *s))
 
 		for (unsigned int i = 0; i < n; i++)
 			make(&samples[i]);
-		start.sent[0] = start.sent[1] = 0;
+		start.sent[0] = start.sent[1] = start.punted = 0;
 		settle(&start);
 		alone = start;
 		for (unsigned int i = 0; i < n; i++) {
@@ -213,6 +253,7 @@ compare(unsigned int port, void (*make)(struct sample *s))
 		if (a.made == 0) {
 			assert_int_equal(alone.sent[0], together.sent[0]);
 			assert_int_equal(alone.sent[1], together.sent[1]);
+			assert_int_equal(alone.punted, together.punted);
 		}
 	}
 }
@@ -227,6 +268,12 @@ static void
 B34_decrypted_packets_of_a_burst_fare_as_each_alone(void **unused)
 {
 	compare(1, make_inner);
+}
+
+static void
+B34_packets_beside_tunnel_mode_fare_as_each_alone(void **unused)
+{
+	compare(1, make_mode);
 }
 
 static void
@@ -306,6 +353,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(B34_clear_packets_of_a_burst_fare_as_each_alone,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(B34_decrypted_packets_of_a_burst_fare_as_each_alone,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(B34_packets_beside_tunnel_mode_fare_as_each_alone,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			B34_packets_of_one_sa_leave_by_the_interfaces_that_they_were_routed_to,

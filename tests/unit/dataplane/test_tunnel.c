@@ -61,12 +61,19 @@ static struct rte_mbuf *
 sealed(unsigned int tunnel, uint8_t tos, bool df)
 {
 	size_t len = put_clear(tunnel, IPPROTO_UDP, 100);
+	struct rte_mbuf *m;
+	const uint8_t *outer;
 
 	ip[1] = tos;
 	ip[6] = df ? 0x40 : 0;
 	mend4(ip);
 	assert_int_equal(engine_fate(&e, 0, frame, len), DROP_COUNT);
-	return engine_sent(&e, 1);
+	m = engine_sent(&e, 1);
+	assert_non_null(m);
+	outer = rte_pktmbuf_mtod_offset(m, const uint8_t *, 14);
+	if (outer[0] == 0x45)
+		assert_int_equal(naive_sum(0, outer, 20), 0xffff);
+	return m;
 }
 
 static uint8_t
