@@ -153,7 +153,7 @@ policies_in_bursts(void *spd, struct spd_query *slice)
 	for (uint32_t i = 0; i < SLICE; i += SPD_BURST) {
 		spd_lookup_burst(spd, &slice[i], SPD_BURST);
 		for (uint32_t k = i; k < i + SPD_BURST; k++)
-			sum += slice[k].policy->params.priority;
+			sum += slice[k].policy->index;
 	}
 	return sum;
 }
@@ -165,7 +165,7 @@ policies_alone(void *spd, struct spd_query *slice)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < SLICE; i++)
-		sum += spd_lookup(spd, 0, SPD_OUT, &slice[i + (sum >> 63)].flow)->params.priority;
+		sum += spd_lookup(spd, 0, SPD_OUT, &slice[i + (sum >> 63)].flow)->action;
 	return sum;
 }
 
@@ -286,10 +286,14 @@ check(struct devices *d)
 {
 	for (uint32_t i = 0; i < FLOWS; i += SPD_BURST) {
 		spd_lookup_burst(d->spd, &queries[i], SPD_BURST);
-		for (uint32_t k = i; k < i + SPD_BURST; k++)
-			must(!queries[k].policy ||
-			     !ip_addr_equal(&queries[k].policy->params.id.sel.dst,
-					    &queries[k].flow.dst));
+		for (uint32_t k = i; k < i + SPD_BURST; k++) {
+			const struct policy *policy = queries[k].policy;
+			struct spd_params said;
+
+			must(!policy);
+			said = spd_params(policy);
+			must(!ip_addr_equal(&said.id.sel.dst, &queries[k].flow.dst));
+		}
 	}
 	must(spd_tuples(d->spd) != d->tuples);
 }

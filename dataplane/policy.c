@@ -48,8 +48,7 @@ decrypted_allowed(struct worker *w, const struct packet *p, const struct spd_que
 	if (p->sa->narrow && !selector_match(&p->sa->control->detail->sel, flow))
 		return false;
 	/* A later fragment on an SA with ports: RFC 4301 section 7.3. */
-	if (policy == NULL || !spd_allows(policy, p->sa) ||
-	    selector_blind(&policy->params.id.sel, flow))
+	if (policy == NULL || !spd_allows(policy, p->sa) || spd_blind(policy, flow))
 		return false;
 	policy_touch(w, policy);
 	return true;
@@ -86,9 +85,9 @@ clear_allowed(struct worker *w, const struct packet *p, const struct spd_query *
 	if (policy == NULL)
 		return w->dp->config->spd.no_match == NO_MATCH_BYPASS;
 	policy_touch(w, policy);
-	if (policy->params.action == SPD_PROTECT)
-		return policy->params.tmpl.optional;
-	return policy->params.action == SPD_BYPASS;
+	if (policy->action == SPD_PROTECT)
+		return policy->tmpl.optional;
+	return policy->action == SPD_BYPASS;
 }
 
 /* Clear packets of the protected side, and what we made, come in without being asked. */
@@ -239,7 +238,7 @@ enum verdict { VERDICT_PROTECT, VERDICT_BYPASS, VERDICT_DROP, VERDICT_WAIT };
 static bool
 carries(const struct policy *policy, const struct sa *sa, const struct flow *flow)
 {
-	return !selector_blind(&policy->params.id.sel, flow) &&
+	return !spd_blind(policy, flow) &&
 	       (!sa->narrow || selector_match(&sa->control->detail->sel, flow));
 }
 
@@ -283,7 +282,7 @@ protect_error(const struct worker *w, struct rte_mbuf *m)
 	if (!icmp_return_flow(m, &flow))
 		return false;
 	policy = spd_lookup(w->dp->spd, p->tenant, SPD_OUT, &flow);
-	if (policy == NULL || policy->params.action != SPD_PROTECT)
+	if (policy == NULL || policy->action != SPD_PROTECT)
 		return false;
 	sa = policy_sa(policy);
 	if (sa == NULL || sa->mode != SA_MODE_TUNNEL || !carries(policy, sa, &flow))
@@ -316,9 +315,9 @@ outbound_verdict(struct worker *w, struct packet *p, const struct spd_query *q,
 	}
 	if (policy != NULL) {
 		policy_touch(w, policy);
-		if (policy->params.action == SPD_PROTECT)
+		if (policy->action == SPD_PROTECT)
 			return protect(w, p, policy, &q->flow, reason);
-		bypass = policy->params.action == SPD_BYPASS;
+		bypass = policy->action == SPD_BYPASS;
 	}
 	*reason = no_match_reason(p, q, DROP_POLICY_OUT);
 	return bypass && (p->flags & PACKET_QUOTES) == 0 ? VERDICT_BYPASS : VERDICT_DROP;

@@ -130,7 +130,7 @@ sa_wait_put(struct worker *w, struct rte_mbuf *m, const struct policy *policy,
 		.m = m,
 		.flow = *flow,
 		.policy_index = policy->index,
-		.policy_slot = spd_slot(policy),
+		.policy_slot = spd_slot(w->dp->spd, policy),
 		.worker = w->id,
 	};
 
@@ -158,7 +158,7 @@ must_wait(const struct dataplane *dp, const struct waiter *waiter)
 		spd_lookup(dp->spd, packet(waiter->m)->tenant, SPD_OUT, &waiter->flow);
 
 	return policy != NULL && policy->index == waiter->policy_index &&
-	       policy->params.action == SPD_PROTECT && policy_sa_for(policy, &waiter->flow) == NULL;
+	       policy->action == SPD_PROTECT && policy_sa_for(policy, &waiter->flow) == NULL;
 }
 
 /* False where the inbox is full. */

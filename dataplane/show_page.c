@@ -437,26 +437,27 @@ policy_next(const struct show_source *s, union show_cursor *cursor)
 	static const char *const dirs[] = {"in", "out", "fwd"};
 	static const char *const actions[] = {"protect", "bypass", "discard"};
 	struct policy *p = spd_next(s->dp->spd, &cursor->number);
+	struct spd_params said;
 	const struct sa *sa;
 	json_t *o;
 
 	if (!p)
 		return NULL;
+	said = spd_params(p);
 	/* Relaxed: the control thread wrote these itself, or they are counters. */
 	sa = atomic_load_explicit(&p->sa, memory_order_relaxed);
 	o = json_object();
-	put_text(o, "direction", dirs[p->params.id.dir]);
-	put_number(o, "priority", p->params.priority);
-	put_text(o, "action", actions[p->params.action]);
-	policy_selector(o, &p->params.id.sel);
-	put_number(o, "if_id", p->params.id.if_id);
-	put_number(o, "mark", p->params.id.mark);
+	put_text(o, "direction", dirs[said.id.dir]);
+	put_number(o, "priority", said.priority);
+	put_text(o, "action", actions[said.action]);
+	policy_selector(o, &said.id.sel);
+	put_number(o, "if_id", said.id.if_id);
+	put_number(o, "mark", said.id.mark);
 	put_number(o, "index", p->index);
 	json_object_set_new(o, "template",
-			    p->params.action == SPD_PROTECT ? policy_template(&p->params.tmpl)
-							    : json_null());
+			    said.action == SPD_PROTECT ? policy_template(&said.tmpl) : json_null());
 	put_spi(o, "sa_spi", sa ? sa->spi : 0);
-	put_age(o, "age_seconds", p->added);
+	put_age(o, "age_seconds", spd_added(p));
 	put_age(o, "idle_seconds", atomic_load_explicit(&p->used, memory_order_relaxed));
 	return o;
 }

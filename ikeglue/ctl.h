@@ -143,7 +143,7 @@ void lost_sa(struct ctl *ctl, struct client *client, struct sa_params *p);
 /* Snapshots for the encoder, of what was said of the SA: sad_params(). */
 struct xfrm_sa sa_snapshot(const struct ctl *ctl, const struct sa_control *c,
 			   const struct sa_params *params);
-struct xfrm_policy policy_snapshot(const struct policy *policy);
+struct xfrm_policy policy_snapshot(const struct policy *policy, const struct spd_params *params);
 
 /* `cause` is the request that brought it about: its sequence number goes along. */
 void event_sa(struct ctl *ctl, const struct xfrm_head *cause, const struct sa_control *c);

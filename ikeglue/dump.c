@@ -69,12 +69,14 @@ next_policy(struct ctl *ctl, struct client *client, struct xfrm_buf *buf, bool *
 	const struct xfrm_head head = {XFRM_MSG_NEWPOLICY, NLM_F_MULTI, client->dump.seq,
 				       client->port};
 	const struct policy *policy = spd_next(ctl->spd, &client->dump.cursor);
+	struct spd_params params;
 	struct xfrm_policy p;
 
 	*end = !policy;
 	if (!policy)
 		return true;
-	p = policy_snapshot(policy);
+	params = spd_params(policy);
+	p = policy_snapshot(policy, &params);
 	return xfrm_encode_policy(buf, &head, &p);
 }
 

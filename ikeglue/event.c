@@ -24,12 +24,12 @@ sa_snapshot(const struct ctl *ctl, const struct sa_control *c, const struct sa_p
 }
 
 struct xfrm_policy
-policy_snapshot(const struct policy *policy)
+policy_snapshot(const struct policy *policy, const struct spd_params *params)
 {
 	return (struct xfrm_policy){
-		.params = &policy->params,
+		.params = params,
 		.index = policy->index,
-		.added = policy->added,
+		.added = spd_added(policy),
 		/* Relaxed: a time for people, read alone. */
 		.used = atomic_load_explicit(&policy->used, memory_order_relaxed),
 	};
@@ -107,7 +107,8 @@ void
 event_policy(struct ctl *ctl, const struct xfrm_head *cause, const struct policy *policy)
 {
 	const struct xfrm_head head = event_head(cause);
-	const struct xfrm_policy p = policy_snapshot(policy);
+	const struct spd_params params = spd_params(policy);
+	const struct xfrm_policy p = policy_snapshot(policy, &params);
 	struct xfrm_buf buf = {.len = 0};
 
 	if (xfrm_encode_policy(&buf, &head, &p))
@@ -119,7 +120,8 @@ event_policy_deleted(struct ctl *ctl, const struct xfrm_head *cause, const struc
 		     bool by_index)
 {
 	const struct xfrm_head head = event_head(cause);
-	const struct xfrm_policy p = policy_snapshot(policy);
+	const struct spd_params params = spd_params(policy);
+	const struct xfrm_policy p = policy_snapshot(policy, &params);
 	struct xfrm_buf buf = {.len = 0};
 
 	if (xfrm_encode_policy_deleted(&buf, &head, &p, by_index))
@@ -157,7 +159,8 @@ void
 event_policy_expire(void *ctx, const struct policy *policy, bool hard)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_POLEXPIRE};
-	const struct xfrm_policy p = policy_snapshot(policy);
+	const struct spd_params params = spd_params(policy);
+	const struct xfrm_policy p = policy_snapshot(policy, &params);
 	struct xfrm_buf buf = {.len = 0};
 
 	if (xfrm_encode_policy_expire(&buf, &head, &p, hard))
@@ -215,7 +218,8 @@ void
 ctl_acquire(struct ctl *ctl, const struct policy *policy, const struct flow *flow)
 {
 	const struct xfrm_head head = {.type = XFRM_MSG_ACQUIRE};
-	const struct xfrm_policy p = policy_snapshot(policy);
+	const struct spd_params params = spd_params(policy);
+	const struct xfrm_policy p = policy_snapshot(policy, &params);
 	struct xfrm_buf buf = {.len = 0};
 
 	if (++ctl->acquire_seq == 0)

@@ -48,7 +48,7 @@ names_policy(const struct spd_id *name, const struct spd_id *id)
 	return name->dir == id->dir && (name->if_id == 0 || name->if_id == id->if_id) &&
 	       (name->mark == 0 || name->mark == id->mark) &&
 	       (name->sel.proto == 0 ? same_prefixes(&name->sel, &id->sel)
-				     : memcmp(&name->sel, &id->sel, sizeof(id->sel)) == 0);
+				     : selector_equal(&name->sel, &id->sel));
 }
 
 /*
@@ -58,15 +58,20 @@ names_policy(const struct spd_id *name, const struct spd_id *id)
 static const struct policy *
 find_policy(struct spd *spd, const struct xfrm_migration *m)
 {
-	const struct policy *first = spd_find(spd, &m->id, 0), *p;
-	uint32_t cursor = 0;
+	const struct policy *first = spd_find(spd, &m->id, 0), *policy;
+	uint32_t cursor = 0, best = 0;
+	struct spd_params p;
 
 	if (first)
 		return first;
-	while ((p = spd_next(spd, &cursor)))
-		if (names_policy(&m->id, &p->params.id) && step_of(m, &p->params) &&
-		    (!first || p->params.priority < first->params.priority))
-			first = p;
+	while ((policy = spd_next(spd, &cursor))) {
+		p = spd_params(policy);
+		if (!names_policy(&m->id, &p.id) || !step_of(m, &p) ||
+		    (first && p.priority >= best))
+			continue;
+		first = policy;
+		best = p.priority;
+	}
 	return first;
 }
 
@@ -160,7 +165,7 @@ migrate(struct ctl *ctl, const struct xfrm_migration *m, struct reason *why)
 	if (!policy)
 		return reason_set(why, ENOENT,
 				  "no policy has this selector, direction, if_id and mark");
-	p = policy->params;
+	p = spd_params(policy);
 	step = step_of(m, &p);
 	if (!step)
 		return reason_set(why, ENODATA,

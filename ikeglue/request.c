@@ -265,6 +265,7 @@ get_policy(struct exchange *x)
 	const struct xfrm_head head = reply_head(x, XFRM_MSG_NEWPOLICY);
 	struct xfrm_buf buf = {.len = 0};
 	const struct policy *policy;
+	struct spd_params params;
 	struct xfrm_policy p;
 
 	if (x->req.dump)
@@ -272,7 +273,8 @@ get_policy(struct exchange *x)
 	policy = find_policy(x);
 	if (!policy)
 		return -ENOENT;
-	p = policy_snapshot(policy);
+	params = spd_params(policy);
+	p = policy_snapshot(policy, &params);
 	return reply(x, &buf, xfrm_encode_policy(&buf, &head, &p));
 }
 

@@ -62,6 +62,15 @@ struct selector {
 	rte_be16_t dport, dport_mask; /* ICMP: code */
 };
 
+static inline bool
+selector_equal(const struct selector *a, const struct selector *b)
+{
+	return ip_addr_equal(&a->src, &b->src) && ip_addr_equal(&a->dst, &b->dst) &&
+	       a->src_len == b->src_len && a->dst_len == b->dst_len && a->family == b->family &&
+	       a->proto == b->proto && a->sport == b->sport && a->sport_mask == b->sport_mask &&
+	       a->dport == b->dport && a->dport_mask == b->dport_mask;
+}
+
 /* What of a packet selectors are compared with. */
 struct flow {
 	union ip_addr src, dst;

@@ -125,16 +125,36 @@ check(const struct spd_params *p, struct reason *why)
 
 /* ---- chains ---- */
 
-static bool
-id_equal(const struct spd_id *a, const struct spd_id *b)
+static struct selector
+entry_selector(const struct entry *e)
 {
-	const struct selector *s = &a->sel, *t = &b->sel;
+	return (struct selector){
+		.src = e->src,
+		.dst = e->dst,
+		.src_len = e->tuple->src_len,
+		.dst_len = e->tuple->dst_len,
+		.family = e->tuple->family,
+		.proto = e->proto,
+		.sport = e->sport,
+		.sport_mask = e->sport_mask,
+		.dport = e->dport,
+		.dport_mask = e->dport_mask,
+	};
+}
 
-	return ip_addr_equal(&s->src, &t->src) && ip_addr_equal(&s->dst, &t->dst) &&
-	       s->src_len == t->src_len && s->dst_len == t->dst_len && s->family == t->family &&
-	       s->proto == t->proto && s->sport == t->sport && s->sport_mask == t->sport_mask &&
-	       s->dport == t->dport && s->dport_mask == t->dport_mask && a->dir == b->dir &&
-	       a->if_id == b->if_id && a->mark == b->mark;
+/* The tuple stands for the rest of the identity. */
+static bool
+entry_has(const struct entry *e, const struct tuple *t, const struct selector *sel)
+{
+	const struct selector own = entry_selector(e);
+
+	return e->tuple == t && selector_equal(&own, sel);
+}
+
+static uint32_t
+entry_hash(const struct spd *spd, const struct entry *e)
+{
+	return spd_hash(spd, e->tuple->seed, &e->src, &e->dst);
 }
 
 static struct spd_id
@@ -158,7 +178,7 @@ find_by_id(struct spd *spd, const struct spd_id *unmasked)
 		return NULL;
 	node = chash_first(&spd->policies, spd_hash(spd, t->seed, &id.sel.src, &id.sel.dst));
 	for (; node; node = chash_next(node))
-		if (id_equal(&entry_of(node)->policy.params.id, &id))
+		if (entry_has(entry_of(node), t, &id.sel))
 			return entry_of(node);
 	return NULL;
 }
@@ -171,17 +191,21 @@ index_bits(const struct spd *spd)
 }
 
 static uint32_t
-index_make(const struct spd *spd, const struct entry *e)
+index_make(const struct spd *spd, uint64_t order, uint32_t slot, uint8_t dir)
 {
-	return (uint32_t)(e->policy.order << index_bits(spd) | (e->slot + 1)) << 3 |
-	       e->policy.params.id.dir;
+	return (uint32_t)(order << index_bits(spd) | (slot + 1)) << 3 | dir;
+}
+
+static uint32_t
+index_slot(const struct spd *spd, uint32_t index)
+{
+	return (index >> 3 & ((1u << index_bits(spd)) - 1)) - 1;
 }
 
 static struct entry *
 find_by_index(struct spd *spd, uint32_t index)
 {
-	uint32_t slot = (index >> 3 & ((1u << index_bits(spd)) - 1)) - 1;
-	struct entry *e = slots_get(&spd->slots, slot);
+	struct entry *e = slots_get(&spd->slots, index_slot(spd, index));
 
 	return e && e->policy.index == index ? e : NULL;
 }
@@ -196,7 +220,8 @@ find(struct spd *spd, const struct spd_id *id, uint32_t index)
 static _Atomic(struct chash_node *) *
 entry_link(struct spd *spd, const struct entry *e)
 {
-	_Atomic(struct chash_node *) *link = &spd->policies.heads[e->hash & spd->policies.mask];
+	_Atomic(struct chash_node *) *link =
+		&spd->policies.heads[entry_hash(spd, e) & spd->policies.mask];
 	struct chash_node *node;
 
 	/* Relaxed: only this thread stores. */
@@ -227,24 +252,84 @@ entry_move(struct spd *spd, struct entry *old, struct entry *e)
 {
 	entry_insert(spd, e);
 	atomic_fetch_add_explicit(&spd->moves, 1, memory_order_release);
-	chash_remove(&spd->policies, old->hash, &old->node);
+	chash_remove(&spd->policies, entry_hash(spd, old), &old->node);
+}
+
+/* ---- lifetimes ---- */
+
+/* What nearly all policies say. */
+static const struct sa_limits no_limits = {
+	.soft_bytes = UINT64_MAX,
+	.hard_bytes = UINT64_MAX,
+	.soft_packets = UINT64_MAX,
+	.hard_packets = UINT64_MAX,
+};
+
+static bool
+in_seconds(const struct sa_limits *l)
+{
+	return (l->soft_add_seconds | l->hard_add_seconds | l->soft_use_seconds |
+		l->hard_use_seconds) != 0;
+}
+
+/* 0, or -ENOMEM. */
+static int
+lifetime_new(struct spd *spd, struct entry *e, const struct sa_limits *limits)
+{
+	if (memcmp(limits, &no_limits, sizeof(no_limits)) == 0)
+		return 0;
+	e->lifetime = calloc(1, sizeof(*e->lifetime));
+	if (!e->lifetime)
+		return -ENOMEM;
+	e->lifetime->limits = *limits;
+	e->lifetime->entry = e;
+	spd->lifetimes++;
+	return 0;
+}
+
+static void
+lifetime_begin(struct spd *spd, struct entry *e)
+{
+	if (e->lifetime && in_seconds(&e->lifetime->limits))
+		LIST_INSERT_HEAD(&spd->timed, e->lifetime, timed);
+}
+
+static void
+lifetime_free(struct spd *spd, struct entry *e)
+{
+	if (e->lifetime)
+		spd->lifetimes--;
+	free(e->lifetime);
+	e->lifetime = NULL;
+}
+
+static void
+lifetime_end(struct spd *spd, struct entry *e)
+{
+	if (e->lifetime && in_seconds(&e->lifetime->limits))
+		LIST_REMOVE(e->lifetime, timed);
+	lifetime_free(spd, e);
 }
 
 /* ---- policies ---- */
 
+static void
+entry_free(struct spd *spd, struct entry *e)
+{
+	lifetime_free(spd, e);
+	slab_give(&spd->entries, e);
+}
+
 static struct entry *
 entry_new(struct spd *spd, const struct spd_params *params)
 {
+	const struct spd_id id = id_masked(&params->id);
+	const struct selector *sel = &id.sel;
 	struct entry *e = slab_take(&spd->entries);
-	const struct selector *sel;
 
 	if (!e)
 		return NULL;
 	memset(e, 0, sizeof(*e));
-	e->policy.params = *params;
-	e->policy.params.id = id_masked(&params->id);
-	e->policy.added = (uint64_t)time(NULL);
-	sel = &e->policy.params.id.sel;
 	e->src = sel->src;
 	e->dst = sel->dst;
 	e->priority = params->priority;
@@ -252,9 +337,18 @@ entry_new(struct spd *spd, const struct spd_params *params)
 	e->sport_mask = sel->sport_mask;
 	e->dport = sel->dport;
 	e->dport_mask = sel->dport_mask;
-	e->proto = sel->proto;
-	e->ports = (sel->sport_mask | sel->dport_mask) != 0;
-	return e;
+	e->proto = e->policy.proto = sel->proto;
+	e->ports = e->policy.ports = (sel->sport_mask | sel->dport_mask) != 0;
+	e->policy.if_id = id.if_id;
+	e->policy.action = params->action;
+	e->policy.flags = params->flags;
+	e->policy.share = params->share;
+	e->policy.tmpl = params->tmpl;
+	e->added = (uint64_t)time(NULL);
+	if (lifetime_new(spd, e, &params->limits) == 0)
+		return e;
+	slab_give(&spd->entries, e);
+	return NULL;
 }
 
 static void
@@ -265,38 +359,15 @@ entry_release(void *ctx, struct reclaim_item *item)
 	slab_give(&spd->entries, container_of(item, struct entry, retired));
 }
 
-static bool
-has_lifetime(const struct entry *e)
-{
-	const struct sa_limits *l = &e->policy.params.limits;
-
-	return (l->soft_add_seconds | l->hard_add_seconds | l->soft_use_seconds |
-		l->hard_use_seconds) != 0;
-}
-
-static void
-timed_add(struct spd *spd, struct entry *e)
-{
-	if (has_lifetime(e))
-		LIST_INSERT_HEAD(&spd->timed, e, timed);
-}
-
-static void
-timed_remove(struct entry *e)
-{
-	if (has_lifetime(e))
-		LIST_REMOVE(e, timed);
-}
-
 /* Takes a policy from the workers; its tuple still counts it. */
 static void
 entry_unlink(struct spd *spd, struct entry *e)
 {
-	chash_remove(&spd->policies, e->hash, &e->node);
+	chash_remove(&spd->policies, entry_hash(spd, e), &e->node);
 	resolve_remove(spd, e);
-	timed_remove(e);
-	slots_leave(&spd->slots, e->slot);
-	spd->count[e->policy.params.id.dir]--;
+	lifetime_end(spd, e);
+	slots_leave(&spd->slots, spd_slot(spd, &e->policy));
+	spd->count[e->tuple->domain->dir]--;
 	spd->version++;
 	reclaim_defer(spd->reclaim, entry_release, spd, &e->retired);
 }
@@ -308,26 +379,26 @@ tuple_of(const struct entry *e)
 }
 
 static int
-add(struct spd *spd, struct entry *e)
+add(struct spd *spd, struct entry *e, const struct spd_id *id)
 {
 	struct tuple *t;
-	int error = slots_take(&spd->slots, e, &e->slot);
+	uint32_t slot;
+	int error = slots_take(&spd->slots, e, &slot);
 
 	if (error)
 		return error;
-	t = tuple_get(spd, &e->policy.params.id);
+	t = tuple_get(spd, id);
 	if (!t || tuple_join(spd, t, e->priority) != 0) {
-		slots_leave(&spd->slots, e->slot);
+		slots_leave(&spd->slots, slot);
 		return -ENOMEM;
 	}
 	e->tuple = t;
-	e->hash = spd_hash(spd, t->seed, &e->src, &e->dst);
 	e->policy.order = ++spd->order;
-	e->policy.index = index_make(spd, e);
-	spd->count[e->policy.params.id.dir]++;
+	e->policy.index = index_make(spd, e->policy.order, slot, id->dir);
+	spd->count[id->dir]++;
 	spd->version++;
 	resolve_add(spd, e);
-	timed_add(spd, e);
+	lifetime_begin(spd, e);
 	entry_insert(spd, e);
 	return 0;
 }
@@ -341,18 +412,16 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	if (tuple_join(spd, t, e->priority) != 0)
 		return -ENOMEM;
 	e->tuple = t;
-	e->hash = old->hash;
-	e->slot = old->slot;
 	e->policy.order = old->policy.order;
 	e->policy.index = old->policy.index;
-	slots_replace(&spd->slots, e->slot, e);
+	slots_replace(&spd->slots, spd_slot(spd, &e->policy), e);
 	spd->version++;
 	resolve_add(spd, e);
 	resolve_remove(spd, old);
-	timed_add(spd, e);
-	timed_remove(old);
+	lifetime_begin(spd, e);
+	lifetime_end(spd, old);
 	if (e->priority == old->priority)
-		chash_replace(&spd->policies, e->hash, &old->node, &e->node);
+		chash_replace(&spd->policies, entry_hash(spd, e), &old->node, &e->node);
 	else
 		entry_move(spd, old, e);
 	tuple_leave(spd, t, old->priority);
@@ -375,9 +444,9 @@ spd_add(struct spd *spd, const struct spd_params *params, bool may_replace, stru
 	e = entry_new(spd, params);
 	if (!e)
 		return reason_set(why, ENOMEM, "no memory for a policy");
-	error = old ? replace(spd, old, e) : add(spd, e);
+	error = old ? replace(spd, old, e) : add(spd, e, &params->id);
 	if (error)
-		slab_give(&spd->entries, e);
+		entry_free(spd, e);
 	if (error == -ENOSPC)
 		return reason_set(why, ENOSPC, "the SPD is full: %u policies", spd->max_policies);
 	return error ? reason_set(why, ENOMEM, "no memory for a policy") : 0;
@@ -411,21 +480,20 @@ elapsed(uint64_t limit, uint64_t since, uint64_t now)
 static void
 entry_tick(struct spd *spd, struct entry *e, uint64_t now)
 {
-	const struct sa_limits *l = &e->policy.params.limits;
-	struct policy *p = &e->policy;
+	const struct sa_limits *l = &e->lifetime->limits;
 	/* Relaxed: a time that is a second old at most. */
-	uint64_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
-	uint64_t idle_since = used != 0 ? used : p->added;
-	bool hard = elapsed(l->hard_add_seconds, p->added, now) ||
+	uint64_t used = atomic_load_explicit(&e->policy.used, memory_order_relaxed);
+	uint64_t idle_since = used != 0 ? used : e->added;
+	bool hard = elapsed(l->hard_add_seconds, e->added, now) ||
 		    elapsed(l->hard_use_seconds, idle_since, now);
-	bool soft = !p->soft_told && (elapsed(l->soft_add_seconds, p->added, now) ||
-				      elapsed(l->soft_use_seconds, idle_since, now));
+	bool soft = !e->lifetime->soft_told && (elapsed(l->soft_add_seconds, e->added, now) ||
+						elapsed(l->soft_use_seconds, idle_since, now));
 
 	if (!hard && !soft)
 		return;
-	p->soft_told = true;
+	e->lifetime->soft_told = true;
 	if (spd->expiry)
-		spd->expiry->expire(spd->expiry->ctx, p, hard);
+		spd->expiry->expire(spd->expiry->ctx, &e->policy, hard);
 	if (hard) {
 		entry_unlink(spd, e);
 		tuple_leave(spd, tuple_of(e), e->priority);
@@ -435,11 +503,11 @@ entry_tick(struct spd *spd, struct entry *e, uint64_t now)
 void
 spd_tick(struct spd *spd, uint64_t now)
 {
-	struct entry *e, *next;
+	struct lifetime *l, *next;
 
-	for (e = LIST_FIRST(&spd->timed); e; e = next) {
-		next = LIST_NEXT(e, timed);
-		entry_tick(spd, e, now);
+	for (l = LIST_FIRST(&spd->timed); l; l = next) {
+		next = LIST_NEXT(l, timed);
+		entry_tick(spd, l->entry, now);
 	}
 }
 
@@ -449,6 +517,32 @@ spd_find(struct spd *spd, const struct spd_id *id, uint32_t index)
 	struct entry *e = find(spd, id, index);
 
 	return e ? &e->policy : NULL;
+}
+
+struct spd_params
+spd_params(const struct policy *policy)
+{
+	const struct entry *e = container_of(policy, struct entry, policy);
+	const struct domain *d = e->tuple->domain;
+
+	return (struct spd_params){
+		.priority = e->priority,
+		.action = policy->action,
+		.flags = policy->flags,
+		.share = policy->share,
+		.tmpl = policy->tmpl,
+		.id = {.sel = entry_selector(e),
+		       .dir = d->dir,
+		       .if_id = policy->if_id,
+		       .mark = tenant_mark(d->tenant)},
+		.limits = e->lifetime ? e->lifetime->limits : no_limits,
+	};
+}
+
+uint64_t
+spd_added(const struct policy *policy)
+{
+	return container_of(policy, struct entry, policy)->added;
 }
 
 /*
@@ -500,7 +594,8 @@ spd_memory(const struct spd *spd)
 	uint64_t heads = spd->policies.mask + UINT64_C(1);
 
 	return (struct spd_memory){
-		.entries = spd->entries.taken * sizeof(struct entry),
+		.entries = spd->entries.taken * sizeof(struct entry) +
+			   spd->lifetimes * sizeof(struct lifetime),
 		.tables = heads * sizeof(void *) + spd->slots.size * sizeof(void *) +
 			  (spd->by_sa_mask + UINT64_C(1)) * sizeof(*spd->by_sa),
 	};
@@ -519,7 +614,7 @@ spd_version(const struct spd *spd)
 }
 
 uint32_t
-spd_slot(const struct policy *policy)
+spd_slot(const struct spd *spd, const struct policy *policy)
 {
-	return container_of(policy, struct entry, policy)->slot;
+	return index_slot(spd, policy->index);
 }

@@ -59,17 +59,21 @@ struct spd_params {
 
 /*
  * A published policy. Workers read it, and write `used`; everything else is constant until it has
- * been unlinked and a grace period has passed. A changed policy is a new one.
+ * been unlinked and a grace period has passed. A changed policy is a new one. All that was said of
+ * it the control thread gets by spd_params().
  */
 struct policy {
 	_Atomic(struct sa *) sa;   /* of SPD_OUT: the SA to use, or NULL (spd_resolve.c) */
 	_Atomic uint64_t used;     /* wall-clock seconds of the last match, 0 never */
 	_Atomic uint64_t acquired; /* when a worker last asked for an SA, 0 never */
 	uint64_t order;            /* age: of equal priorities the older one wins */
-	uint64_t added;            /* wall-clock seconds */
-	bool soft_told;            /* the soft lifetime's end was */
 	uint32_t index;            /* the kernel's policy index: its low 3 bits are the direction */
-	struct spd_params params;
+	uint32_t if_id;
+	uint8_t action; /* enum spd_action */
+	uint8_t flags, share;
+	uint8_t proto; /* of its selector, 0 any */
+	bool ports;    /* its selector names some */
+	struct spd_template tmpl;
 };
 
 /* Whom the SPD tells, on the control thread, of lifetimes that end; after a hard one it goes. */
@@ -93,6 +97,11 @@ int spd_add(struct spd *spd, const struct spd_params *params, bool replace, stru
 /* By identity, or by the kernel's index where it is not 0. -ENOENT where there is none. */
 int spd_delete(struct spd *spd, const struct spd_id *id, uint32_t index, struct reason *why);
 struct policy *spd_find(struct spd *spd, const struct spd_id *id, uint32_t index);
+
+/* Of a policy that is in force: all that was said of it, and the wall-clock second when. */
+struct spd_params spd_params(const struct policy *policy);
+uint64_t spd_added(const struct policy *policy);
+
 unsigned int spd_flush(struct spd *spd);
 
 void spd_observe(struct spd *spd,
@@ -126,15 +135,22 @@ struct spd_memory spd_memory(const struct spd *spd);
 /*
  * Worker: the first policy in priority order that the flow matches, or NULL. A flow whose ports or
  * protocol cannot be seen matches each policy that protects or discards some of its kind, and no
- * bypass that asks for them; selector_blind() says so of the policy found. A tenant with a mark has
+ * bypass that asks for them; spd_blind() says so of the policy found. A tenant with a mark has
  * the policies of its if_id that name no mark as well.
  */
 struct policy *spd_lookup(const struct spd *spd, uint64_t tenant, enum spd_dir dir,
 			  const struct flow *flow);
 
+/* Worker: whether the policy asks for something of the flow that cannot be seen. */
+static inline bool
+spd_blind(const struct policy *policy, const struct flow *flow)
+{
+	return (flow->proto_opaque && policy->proto != 0) || (flow->ports_opaque && policy->ports);
+}
+
 /* Worker: a number below spd_max_policies() that no other policy has; one that replaces another has
  * the same. */
-uint32_t spd_slot(const struct policy *policy);
+uint32_t spd_slot(const struct spd *spd, const struct policy *policy);
 
 #define SPD_BURST 64 /* queries that are answered at once */
 

@@ -13,8 +13,8 @@
 static inline bool
 entry_fits(const struct entry *e, const struct flow *f)
 {
-	if (unlikely(selector_blind(&e->policy.params.id.sel, f) && !f->ports_of_first))
-		return e->policy.params.action != SPD_BYPASS &&
+	if (unlikely(spd_blind(&e->policy, f) && !f->ports_of_first))
+		return e->policy.action != SPD_BYPASS &&
 		       (f->proto_opaque || e->proto == 0 || e->proto == f->proto);
 	if (e->proto != 0 && e->proto != f->proto)
 		return false;
@@ -150,11 +150,10 @@ spd_lookup_burst(const struct spd *spd, struct spd_query *queries, unsigned int 
 bool
 spd_allows(const struct policy *policy, const struct sa *sa)
 {
-	const struct spd_params *p = &policy->params;
-	const struct spd_template *t = &p->tmpl;
+	const struct spd_template *t = &policy->tmpl;
 
-	if (p->action != SPD_PROTECT || t->proto != sa->proto || t->mode != sa->mode ||
-	    p->id.if_id != sa->if_id)
+	if (policy->action != SPD_PROTECT || t->proto != sa->proto || t->mode != sa->mode ||
+	    policy->if_id != sa->if_id)
 		return false;
 	if ((t->reqid != 0 && t->reqid != sa->reqid) || (t->spi != 0 && t->spi != sa->spi))
 		return false;

@@ -26,17 +26,23 @@ struct entry {
 
 	alignas(64) struct policy policy; /* what a lookup gives */
 
-	/* The control thread's. */
-	uint32_t hash; /* of tuple and addresses */
-	uint32_t slot;
-	union {
-		struct {
-			/* With policies of the same SPI, reqid or peer (spd_resolve.c), */
-			LIST_ENTRY(entry) by_sa;
-			LIST_ENTRY(entry) timed; /* and with those that have a lifetime. */
+	union {          /* The control thread's: */
+		struct { /* while it is in force, */
+			LIST_ENTRY(entry)
+			by_sa; /* of the same SPI, reqid or peer (spd_resolve.c) */
+			struct lifetime *lifetime; /* NULL where nothing limits it */
+			uint64_t added;            /* wall-clock seconds */
 		};
-		struct reclaim_item retired; /* once it stands in no list */
+		struct reclaim_item retired; /* and once it stands in no list. */
 	};
+};
+
+/* Limits of one of the policies that have some, or that say so in another way than most. */
+struct lifetime {
+	struct sa_limits limits;
+	struct entry *entry;
+	LIST_ENTRY(lifetime) timed; /* if in seconds */
+	bool soft_told;             /* the soft lifetime's end was */
 };
 
 static inline uint64_t
@@ -46,8 +52,10 @@ spd_tenant(const struct spd_id *id)
 }
 
 static_assert(offsetof(struct entry, policy) == 64, "a lookup compares one line");
+static_assert(sizeof(struct entry) == 192, "an odd number of lines");
 
 LIST_HEAD(entry_list, entry);
+LIST_HEAD(lifetime_list, lifetime);
 
 /* A pair of prefix lengths that policies of one domain have. The control thread's. */
 struct tuple {
@@ -111,7 +119,8 @@ struct spd {
 	uint32_t count[SPD_DIRS];
 	uint64_t order;   /* of the last policy added */
 	uint64_t version; /* see spd_version() */
-	struct entry_list timed;
+	struct lifetime_list timed;
+	uint32_t lifetimes; /* allocated */
 	const struct spd_observer *expiry;
 	struct sad_observer observer;
 	struct reclaim_item retired;

@@ -21,15 +21,15 @@ struct wanted {
 static struct wanted
 wanted_by(const struct entry *e)
 {
-	const struct spd_template *t = &e->policy.params.tmpl;
-	const struct selector *sel = &e->policy.params.id.sel;
-	unsigned int host = sel->family == FAMILY_V4 ? 32 : 128;
+	const struct spd_template *t = &e->policy.tmpl;
+	const struct tuple *tuple = e->tuple;
+	unsigned int host = tuple->family == FAMILY_V4 ? 32 : 128;
 	struct wanted w = {&t->src, &t->dst, t->family, t->spi, t->reqid};
 
-	if (t->mode == SA_MODE_TRANSPORT && sel->src_len == host && sel->dst_len == host) {
-		w.src = &sel->src;
-		w.dst = &sel->dst;
-		w.family = sel->family;
+	if (t->mode == SA_MODE_TRANSPORT && tuple->src_len == host && tuple->dst_len == host) {
+		w.src = &e->src;
+		w.dst = &e->dst;
+		w.family = tuple->family;
 	}
 	return w;
 }
@@ -51,9 +51,9 @@ list_of(struct spd *spd, const struct wanted *w)
 static void
 resolve(struct spd *spd, struct entry *e, const struct wanted *w)
 {
-	const struct spd_params *p = &e->policy.params;
-	struct sa *sa = sad_find_outbound(spd->sad, w->src, w->dst, w->family, p->tmpl.proto,
-					  w->spi, w->reqid, spd_tenant(&p->id), p->tmpl.mode);
+	const struct spd_template *t = &e->policy.tmpl;
+	struct sa *sa = sad_find_outbound(spd->sad, w->src, w->dst, w->family, t->proto, w->spi,
+					  w->reqid, e->tuple->domain->tenant, t->mode);
 
 	/* Release: a worker that follows the pointer sees the whole SA. */
 	atomic_store_explicit(&e->policy.sa, sa, memory_order_release);
@@ -73,16 +73,16 @@ same_list(const struct wanted *a, const struct wanted *b)
 static bool
 wants_sa(const struct entry *e)
 {
-	return e->policy.params.action == SPD_PROTECT && e->policy.params.id.dir == SPD_OUT;
+	return e->policy.action == SPD_PROTECT && e->tuple->domain->dir == SPD_OUT;
 }
 
 static bool
 gives_mark(const struct entry *e)
 {
-	const struct spd_params *p = &e->policy.params;
+	const struct domain *d = e->tuple->domain;
 
-	return p->action == SPD_PROTECT && p->id.dir != SPD_OUT && p->id.mark != 0 &&
-	       p->tmpl.reqid != 0;
+	return e->policy.action == SPD_PROTECT && d->dir != SPD_OUT && tenant_mark(d->tenant) &&
+	       e->policy.tmpl.reqid != 0;
 }
 
 static void
@@ -109,26 +109,24 @@ static uint32_t
 mark_of(struct spd *spd, uint32_t reqid, uint32_t if_id)
 {
 	struct entry *e;
-	uint32_t mark = 0;
+	uint32_t mark = 0, its;
 
 	LIST_FOREACH(e, list_of_marked(spd, reqid), by_sa)
 	{
-		const struct spd_params *p = &e->policy.params;
-
-		if (!gives_mark(e) || p->tmpl.reqid != reqid || p->id.if_id != if_id)
+		if (!gives_mark(e) || e->policy.tmpl.reqid != reqid || e->policy.if_id != if_id)
 			continue;
-		if (mark != 0 && mark != p->id.mark)
+		its = tenant_mark(e->tuple->domain->tenant);
+		if (mark != 0 && mark != its)
 			return 0;
-		mark = p->id.mark;
+		mark = its;
 	}
 	return mark;
 }
 
 static void
-resolve_marks(struct spd *spd, const struct spd_params *p)
+resolve_marks(struct spd *spd, const struct policy *p)
 {
-	sad_give_marks(spd->sad, p->tmpl.reqid, p->id.if_id,
-		       mark_of(spd, p->tmpl.reqid, p->id.if_id));
+	sad_give_marks(spd->sad, p->tmpl.reqid, p->if_id, mark_of(spd, p->tmpl.reqid, p->if_id));
 }
 
 /* The SAD calls it before a deleted SA's grace period: afterwards no policy leads to it. */
@@ -166,25 +164,22 @@ resolve_init(struct spd *spd)
 void
 resolve_add(struct spd *spd, struct entry *e)
 {
-	const struct spd_params *p = &e->policy.params;
 	const struct wanted w = wanted_by(e);
 
 	if (wants_sa(e)) {
 		LIST_INSERT_HEAD(list_of(spd, &w), e, by_sa);
 		resolve(spd, e, &w);
 	} else if (gives_mark(e)) {
-		LIST_INSERT_HEAD(list_of_marked(spd, p->tmpl.reqid), e, by_sa);
-		resolve_marks(spd, p);
+		LIST_INSERT_HEAD(list_of_marked(spd, e->policy.tmpl.reqid), e, by_sa);
+		resolve_marks(spd, &e->policy);
 	}
 }
 
 void
 resolve_remove(struct spd *spd, struct entry *e)
 {
-	const struct spd_params *p = &e->policy.params;
-
 	if (wants_sa(e) || gives_mark(e))
 		LIST_REMOVE(e, by_sa);
 	if (gives_mark(e))
-		resolve_marks(spd, p);
+		resolve_marks(spd, &e->policy);
 }

@@ -103,13 +103,15 @@ acquire(struct host *h)
 {
 	struct flow flow = {.family = FAMILY_V4, .proto = 17};
 	struct policy *policy;
+	struct spd_id id;
 	uint32_t cursor = 0;
 
 	while ((policy = spd_next(h->spd, &cursor))) {
-		if (policy->params.id.dir != SPD_OUT)
+		id = spd_params(policy).id;
+		if (id.dir != SPD_OUT)
 			continue;
-		flow.src = policy->params.id.sel.src;
-		flow.dst = policy->params.id.sel.dst;
+		flow.src = id.sel.src;
+		flow.dst = id.sel.dst;
 		flow.sport = rte_cpu_to_be_16(1000);
 		flow.dport = rte_cpu_to_be_16(2000);
 		ctl_acquire(h->ctl, policy, &flow);

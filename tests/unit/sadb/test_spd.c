@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -129,10 +130,10 @@ test_same_identity_is_refused_unless_replaced(void **state)
 	index = spd_lookup(f->spd, 0, SPD_OUT, &flow)->index;
 	p.action = SPD_DISCARD;
 	assert_int_equal(spd_add(f->spd, &p, false, &f->why), -EEXIST);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.action, SPD_BYPASS);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->action, SPD_BYPASS);
 
 	assert_int_equal(spd_add(f->spd, &p, true, &f->why), 0);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.action, SPD_DISCARD);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->action, SPD_DISCARD);
 	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->index, index);
 
 	p.id.if_id = 1; /* is part of the identity */
@@ -223,12 +224,12 @@ test_of_equal_priorities_the_older_wins(void **state)
 
 	spd_add(f->spd, &wide, false, NULL);
 	spd_add(f->spd, &narrow, false, NULL);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.id.sel.src_len, 0);
+	assert_int_equal(spd_params(spd_lookup(f->spd, 0, SPD_OUT, &flow)).id.sel.src_len, 0);
 	spd_add(f->spd, &wide, true, NULL); /* a replacement keeps its age */
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.id.sel.src_len, 0);
+	assert_int_equal(spd_params(spd_lookup(f->spd, 0, SPD_OUT, &flow)).id.sel.src_len, 0);
 	spd_delete(f->spd, &wide.id, 0, NULL);
 	spd_add(f->spd, &wide, false, NULL);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &flow)->params.id.sel.src_len, 32);
+	assert_int_equal(spd_params(spd_lookup(f->spd, 0, SPD_OUT, &flow)).id.sel.src_len, 32);
 	end(f);
 }
 
@@ -244,9 +245,9 @@ test_a_selector_of_both_families_matches_both(void **state)
 	six.src.bytes[15] = 1;
 	spd_add(f->spd, &p, false, NULL);
 	spd_add(f->spd, &any, false, NULL);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &four)->params.action, SPD_BYPASS);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &other)->params.action, SPD_DISCARD);
-	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &six)->params.action, SPD_DISCARD);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &four)->action, SPD_BYPASS);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &other)->action, SPD_DISCARD);
+	assert_int_equal(spd_lookup(f->spd, 0, SPD_OUT, &six)->action, SPD_DISCARD);
 	assert_null(spd_lookup(f->spd, 0, SPD_FWD, &six));
 	assert_null(spd_lookup(f->spd, 1, SPD_OUT, &six));
 	spd_delete(f->spd, &any.id, 0, NULL);
@@ -320,7 +321,7 @@ test_ten_thousand_policies_are_all_found_and_all_go(void **state)
 		struct policy *p = spd_lookup(f->spd, 0, SPD_OUT, &flow);
 
 		assert_non_null(p);
-		assert_int_equal(p->params.id.sel.dst.v4, rte_cpu_to_be_32(0x0a000000 + i));
+		assert_int_equal(spd_params(p).id.sel.dst.v4, rte_cpu_to_be_32(0x0a000000 + i));
 	}
 	while (spd_next(f->spd, &cursor))
 		seen++;
@@ -346,6 +347,7 @@ test_without_memory_nothing_changes(void **state)
 		struct spd_params p = bypass(HOST_A, n % 33, HOST_B, n / 33, priority);
 		struct policy *before = spd_lookup(f->spd, i % 3, SPD_OUT, &flow);
 		uint32_t tuples = spd_tuples(f->spd), count[SPD_DIRS];
+		uint64_t bytes = spd_memory(f->spd).entries;
 		int error, allowed = 0;
 
 		p.id.if_id = i % 3;
@@ -358,13 +360,14 @@ test_without_memory_nothing_changes(void **state)
 			assert_ptr_equal(spd_lookup(f->spd, i % 3, SPD_OUT, &flow), before);
 			spd_count(f->spd, now);
 			assert_int_equal(now[SPD_OUT], count[SPD_OUT]);
+			assert_int_equal(spd_memory(f->spd).entries, bytes);
 			if (i < 100)
 				assert_null(spd_find(f->spd, &p.id, 0));
 			allowed++;
 		}
 		fail_after = -1;
 		assert_in_range(spd_tuples(f->spd), tuples, tuples + 1);
-		assert_int_equal(spd_find(f->spd, &p.id, 0)->params.priority, p.priority);
+		assert_int_equal(spd_params(spd_find(f->spd, &p.id, 0)).priority, p.priority);
 		/* Deletion does without. */
 		if (i % 5 == 0) {
 			fail_after = 0;
@@ -373,6 +376,97 @@ test_without_memory_nothing_changes(void **state)
 			fail_after = -1;
 		}
 	}
+	end(f);
+}
+
+/* ---- what was said of a policy ---- */
+
+static const struct sa_limits no_limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+					   0,          0,          0,          0};
+
+static struct spd_params
+full_of_words(const struct sa_limits *limits)
+{
+	return (struct spd_params){
+		.priority = 1,
+		.action = SPD_PROTECT,
+		.flags = 2,
+		.share = 3,
+		.tmpl = {.src = v4(4),
+			 .dst = v4(5),
+			 .family = FAMILY_V4,
+			 .proto = IPPROTO_ESP,
+			 .mode = SA_MODE_TUNNEL,
+			 .optional = true,
+			 .spi = 6,
+			 .reqid = 7},
+		.id = {.sel = {.src = v4(HOST_A),
+			       .dst = v4(HOST_B),
+			       .src_len = 32,
+			       .dst_len = 31,
+			       .family = FAMILY_V4,
+			       .proto = IPPROTO_UDP,
+			       .sport = 8,
+			       .sport_mask = 9,
+			       .dport = 10,
+			       .dport_mask = 11},
+		       .dir = SPD_FWD,
+		       .if_id = 12,
+		       .mark = 13},
+		.limits = *limits,
+	};
+}
+
+static void
+assert_given_back(struct fixture *f, const struct sa_limits *limits)
+{
+	struct spd_params p = full_of_words(limits), back;
+	struct policy *policy;
+
+	assert_int_equal(spd_add(f->spd, &p, true, &f->why), 0);
+	policy = spd_find(f->spd, &p.id, 0);
+	back = spd_params(policy);
+	p.id.sel.dst = v4(HOST_B & ~1u);
+	assert_true(selector_equal(&back.id.sel, &p.id.sel));
+	assert_int_equal(back.id.dir, p.id.dir);
+	assert_int_equal(back.id.if_id, p.id.if_id);
+	assert_int_equal(back.id.mark, p.id.mark);
+	assert_int_equal(back.priority, p.priority);
+	assert_int_equal(back.action, p.action);
+	assert_int_equal(back.flags, p.flags);
+	assert_int_equal(back.share, p.share);
+	assert_memory_equal(&back.tmpl, &p.tmpl, offsetof(struct spd_template, reqid) + 4);
+	assert_memory_equal(&back.limits, limits, sizeof(*limits));
+	assert_in_range(spd_added(policy), time(NULL) - 60, time(NULL));
+}
+
+static void
+test_all_that_was_said_of_a_policy_is_given_back(void **state)
+{
+	const struct sa_limits limits[] = {no_limits, {0}, {1, 2, 3, 4, 5, 6, 7, 8}, no_limits};
+	struct fixture *f = begin(3);
+
+	for (unsigned int i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		assert_given_back(f, &limits[i]);
+	end(f);
+}
+
+static void
+test_a_policy_takes_three_lines_and_more_for_limits_alone(void **state)
+{
+	const struct sa_limits limited = {.hard_use_seconds = 5};
+	struct spd_params p = full_of_words(&no_limits);
+	struct fixture *f = begin(3);
+
+	assert_int_equal(spd_add(f->spd, &p, false, &f->why), 0);
+	assert_int_equal(spd_memory(f->spd).entries, 192);
+	p.limits = limited;
+	assert_int_equal(spd_add(f->spd, &p, true, &f->why), 0);
+	assert_true(spd_memory(f->spd).entries > 2 * 192);
+	reclaim_poll(f->reclaim);
+	spd_flush(f->spd);
+	reclaim_poll(f->reclaim);
+	assert_int_equal(spd_memory(f->spd).entries, 0);
 	end(f);
 }
 
@@ -389,33 +483,33 @@ test_C52_B22_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void *
 			      .family = FAMILY_V4,
 			      .src = {.v4 = 1},
 			      .dst = {.v4 = 2}};
-	const struct policy ok = {.params = {.action = SPD_PROTECT,
-					     .id.if_id = 9,
-					     .tmpl = {.proto = IPPROTO_ESP,
-						      .mode = SA_MODE_TUNNEL,
-						      .family = FAMILY_V4,
-						      .src = {.v4 = 1},
-						      .dst = {.v4 = 2},
-						      .reqid = 3}}};
+	const struct policy ok = {.action = SPD_PROTECT,
+				  .if_id = 9,
+				  .tmpl = {.proto = IPPROTO_ESP,
+					   .mode = SA_MODE_TUNNEL,
+					   .family = FAMILY_V4,
+					   .src = {.v4 = 1},
+					   .dst = {.v4 = 2},
+					   .reqid = 3}};
 	struct policy p = ok;
 	struct sa transport = sa;
 
 	assert_true(spd_allows(&ok, &sa));
-	p = ok, p.params.action = SPD_BYPASS, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.action = SPD_DISCARD, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.id.if_id = 0, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.mode = SA_MODE_TRANSPORT, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.proto = IPPROTO_AH, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.family = FAMILY_V6, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.src.v4 = 3, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.dst.v4 = 3, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.reqid = 4, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.spi = 8, assert_false(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.spi = 7, assert_true(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.reqid = 0, assert_true(spd_allows(&p, &sa));
-	p = ok, p.params.tmpl.src.v4 = p.params.tmpl.dst.v4 = 0, assert_true(spd_allows(&p, &sa));
+	p = ok, p.action = SPD_BYPASS, assert_false(spd_allows(&p, &sa));
+	p = ok, p.action = SPD_DISCARD, assert_false(spd_allows(&p, &sa));
+	p = ok, p.if_id = 0, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.mode = SA_MODE_TRANSPORT, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.proto = IPPROTO_AH, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.family = FAMILY_V6, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.src.v4 = 3, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.dst.v4 = 3, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.reqid = 4, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.spi = 8, assert_false(spd_allows(&p, &sa));
+	p = ok, p.tmpl.spi = 7, assert_true(spd_allows(&p, &sa));
+	p = ok, p.tmpl.reqid = 0, assert_true(spd_allows(&p, &sa));
+	p = ok, p.tmpl.src.v4 = p.tmpl.dst.v4 = 0, assert_true(spd_allows(&p, &sa));
 	transport.mode = SA_MODE_TRANSPORT;
-	p = ok, p.params.tmpl.mode = SA_MODE_TRANSPORT, p.params.tmpl.src.v4 = 0;
+	p = ok, p.tmpl.mode = SA_MODE_TRANSPORT, p.tmpl.src.v4 = 0;
 	assert_true(spd_allows(&p, &transport));
 }
 
@@ -433,7 +527,8 @@ struct model {
 static bool
 same_id(const struct spd_id *a, const struct spd_id *b)
 {
-	return memcmp(a, b, sizeof(*a)) == 0;
+	return selector_equal(&a->sel, &b->sel) && a->dir == b->dir && a->if_id == b->if_id &&
+	       a->mark == b->mark;
 }
 
 static int
@@ -595,14 +690,16 @@ test_lookups_agree_with_a_linear_search(void **state)
 			const struct spd_params *want =
 				model_lookup(m, q->tenant, (uint8_t)q->dir, &q->flow);
 			const struct policy *got = q->policy;
+			struct spd_params said;
 
 			assert_int_equal(got != NULL, want != NULL);
 			if (!want)
 				continue;
 			hits++;
-			assert_true(same_id(&got->params.id, &want->id));
-			assert_int_equal(got->params.priority, want->priority);
-			assert_int_equal(got->params.action, want->action);
+			said = spd_params(got);
+			assert_true(same_id(&said.id, &want->id));
+			assert_int_equal(said.priority, want->priority);
+			assert_int_equal(said.action, want->action);
 		}
 		reclaim_poll(f->reclaim);
 	}
@@ -625,6 +722,8 @@ main(void)
 		cmocka_unit_test(test_flush_leaves_nothing),
 		cmocka_unit_test(test_ten_thousand_policies_are_all_found_and_all_go),
 		cmocka_unit_test(test_without_memory_nothing_changes),
+		cmocka_unit_test(test_all_that_was_said_of_a_policy_is_given_back),
+		cmocka_unit_test(test_a_policy_takes_three_lines_and_more_for_limits_alone),
 		cmocka_unit_test(
 			test_C52_B22_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa),
 		cmocka_unit_test(test_lookups_agree_with_a_linear_search),

@@ -225,7 +225,7 @@ test_every_order_ends_at_the_sa_that_a_fresh_search_finds(void **state)
 					    random_below(&r, 2) ? PEER : OTHER));
 		reclaim_poll(f->reclaim);
 		while ((q = spd_next(f->spd, &cursor))) {
-			const struct spd_template *t = &q->params.tmpl;
+			const struct spd_template *t = &q->tmpl;
 
 			assert_ptr_equal(q->sa,
 					 sad_find_outbound(&f->sad, &t->src, &t->dst, t->family,

@@ -46,7 +46,7 @@ read_protect(void *ctx, uint64_t *random)
 	const struct policy *p = spd_lookup(ctx, 0, SPD_OUT, &flow);
 	const struct sa *sa;
 
-	if (!p || p->params.action != SPD_PROTECT)
+	if (!p || p->action != SPD_PROTECT)
 		return false;
 	sa = atomic_load_explicit(&p->sa, memory_order_acquire);
 	return !sa || sa->reqid == 1;
@@ -139,7 +139,7 @@ read_protect_or_nothing(void *ctx, uint64_t *random)
 {
 	const struct policy *p = spd_lookup(ctx, 0, SPD_OUT, &flow);
 
-	return !p || p->params.action == SPD_PROTECT;
+	return !p || p->action == SPD_PROTECT;
 }
 
 static void
