@@ -18,6 +18,7 @@ struct backend_ops {
 	struct crypto_ctx *(*ctx_new)(struct reason *why);
 	void (*ctx_free)(struct crypto_ctx *ctx);
 	size_t (*key_size)(const struct crypto_suite *suite);
+	size_t (*key_gap)(const struct crypto_suite *suite, size_t *at);
 	void (*key_expand)(struct crypto_ctx *ctx, const struct crypto_suite *suite,
 			   const uint8_t *key, const uint8_t *auth_key, void *expanded);
 };

@@ -59,6 +59,12 @@ crypto_key_expand(struct crypto_ctx *ctx, unsigned int suite, const uint8_t *key
 	ctx->backend->key_expand(ctx, &crypto_suites[suite], key, auth_key, expanded);
 }
 
+size_t
+crypto_key_gap(const struct crypto_ctx *ctx, unsigned int suite, size_t *at)
+{
+	return ctx->backend->key_gap(&crypto_suites[suite], at);
+}
+
 /* How many of n operations, from the first on, have its suite. */
 static unsigned int
 run_length(const struct crypto_op *ops, unsigned int n)

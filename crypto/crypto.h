@@ -85,6 +85,12 @@ void crypto_key_expand(struct crypto_ctx *ctx, unsigned int suite, const uint8_t
 		       const uint8_t *auth_key, void *expanded);
 
 /*
+ * Bytes inside an expanded key that no operation reads or writes: whoever holds the key may keep
+ * something there. Their number, 0 for none, and in *at where they begin, a multiple of 64.
+ */
+size_t crypto_key_gap(const struct crypto_ctx *ctx, unsigned int suite, size_t *at);
+
+/*
  * Seals, or opens, operations of any mix of suites. All are finished on return. Sealed ones are
  * ok, but for one that the backend failed at (libcrypto may, IPsec-MB cannot): its text is
  * overwritten and must not be sent.

@@ -393,6 +393,18 @@ key_size(const struct crypto_suite *suite)
 	}
 }
 
+/* GCM: room for the round keys of AES-256, of which a shorter key leaves the last ones. */
+static size_t
+key_gap(const struct crypto_suite *suite, size_t *at)
+{
+	size_t round_keys = 16 * (suite->key_len / 4 + 7);
+
+	*at = (round_keys + 63) & ~(size_t)63;
+	if ((suite->kind != CRYPTO_AEAD_GCM && suite->kind != CRYPTO_GMAC) || *at > AES_SCHEDULE)
+		return 0;
+	return AES_SCHEDULE - *at;
+}
+
 static void
 gcm_expand(IMB_MGR *mgr, const struct crypto_suite *suite, const uint8_t *key,
 	   struct gcm_key_data *expanded)
@@ -653,5 +665,6 @@ const struct backend_ops crypto_ipsec_mb_ops = {
 	.ctx_new = ctx_new,
 	.ctx_free = ctx_free,
 	.key_size = key_size,
+	.key_gap = key_gap,
 	.key_expand = key_expand,
 };

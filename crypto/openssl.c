@@ -279,6 +279,12 @@ key_size(const struct crypto_suite *suite)
 	return sizeof(struct raw_key);
 }
 
+static size_t
+key_gap(const struct crypto_suite *suite, size_t *at)
+{
+	return *at = 0;
+}
+
 static void
 key_expand(struct crypto_ctx *ctx, const struct crypto_suite *suite, const uint8_t *key,
 	   const uint8_t *auth_key, void *expanded)
@@ -430,5 +436,6 @@ const struct backend_ops crypto_openssl_ops = {
 	.ctx_new = ctx_new,
 	.ctx_free = ctx_free,
 	.key_size = key_size,
+	.key_gap = key_gap,
 	.key_expand = key_expand,
 };

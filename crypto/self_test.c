@@ -19,6 +19,7 @@
 #define TEXT_MAX 128
 #define AUTH_MAX 64
 #define COPIES   16
+#define GAP      0x5c /* what its bytes are filled with */
 
 /* A vector as bytes. Without `auth_len` the text itself is under the ICV. */
 struct vector {
@@ -139,16 +140,40 @@ opened_right(struct trial *t, const struct vector *v)
 	return true;
 }
 
+/* Others keep something in the gap: it must stay, and change nothing. */
+static void
+fill_gap(struct trial *t, const struct vector *v)
+{
+	size_t at, size = crypto_key_gap(t->ctx, number_of(v), &at);
+
+	memset(t->key + at, GAP, size);
+}
+
+static bool
+gap_is_full(const struct trial *t, const struct vector *v)
+{
+	size_t at, size = crypto_key_gap(t->ctx, number_of(v), &at);
+
+	for (size_t i = 0; i < size; i++)
+		if (t->key[at + i] != GAP)
+			return false;
+	return true;
+}
+
 static int
 test_vector(struct trial *t, const struct vector *v, struct reason *why)
 {
 	crypto_key_expand(t->ctx, number_of(v), v->key, v->auth_key, t->key);
+	fill_gap(t, v);
 	if (!sealed_right(t, v))
 		return reason_set(why, EIO, "self-test: %s does not seal as in %s", v->suite->name,
 				  v->source);
 	if (!opened_right(t, v))
 		return reason_set(why, EIO, "self-test: %s does not open as in %s", v->suite->name,
 				  v->source);
+	if (!gap_is_full(t, v))
+		return reason_set(why, EIO, "self-test: %s writes where its key has a gap",
+				  v->suite->name);
 	return 0;
 }
 

@@ -64,6 +64,7 @@ seq_reserve(struct worker *w, struct burst *b)
 			continue;
 		}
 		granted = sa_seq_reserve(sa, run, &first);
+		__builtin_prefetch(sa_outer(sa));
 		for (unsigned int k = 0; k < run; k++) {
 			struct rte_mbuf *m = b->m[i + k];
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A security association as workers see it (RFC 4301 section 4.4.2). Lines of 64 bytes: first what
- * a packet only reads, then the one line that outbound packets write, then the anti-replay window,
- * then the expanded key. What only the control thread needs is elsewhere (struct sa_control in
- * sad.h). An SA is written before its publication and then only through its atomics, until it
- * has been unlinked and a grace period has passed.
+ * a packet only reads, then the one line that packets write, then the anti-replay window,
+ * then the expanded key, in which the outer header stands if it leaves room. What only the control
+ * thread needs is elsewhere (struct sa_control in sad.h). An SA is written before its publication
+ * and then only through its atomics, until it has been unlinked and a grace period has passed.
  */
 #pragma once
 
@@ -81,22 +81,21 @@ struct sa {
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
 	_Atomic uint16_t path_mtu;      /* learnt, of outer packets; 0 none: sa_path_mtu() */
 	/*
-	 * The outer header: own_outer, or one that took its place when the peer moved. A worker
-	 * loads the pointer once for a packet, so it never sees half of a change.
+	 * The outer header, ready but for lengths, ID, TOS, checksum and numbers; in transport mode
+	 * only UDP, if any, and ESP or AH, as the IP header is the packet's own. When the peer
+	 * moves, another takes its place: a worker loads the pointer once for a packet, so it
+	 * never sees half of a change.
 	 */
 	_Atomic(const uint8_t *) outer;
 
-	/* Line 2: the outer header, ready but for lengths, ID, TOS, checksum and numbers. */
-	/* In transport mode only UDP, if any, and ESP or AH; the IP header is the packet's own. */
-	alignas(64) uint8_t own_outer[SA_OUTER_MAX];
-	uint64_t seq_limit; /* the last number that may be sent: 2^32 - 1, or far up with ESN */
-
-	/* Line 3: outbound packets write here. */
+	/* Line 2: packets write here, those of one direction. */
 	alignas(64) _Atomic uint64_t seq; /* last number used, or SA_SEQ_CLOSED */
 	_Atomic uint32_t owner;           /* worker that numbers and orders outbound packets */
 	_Atomic uint32_t state;           /* enum sa_state */
 	_Atomic uint64_t path_mtu_until;  /* TSC at which it is forgotten */
 	_Atomic uint64_t peer;            /* inbound in UDP: sa_peer() of where packets come from */
+	uint64_t seq_limit; /* the last number that may be sent: 2^32 - 1, or far up with ESN */
+	alignas(8) uint8_t window[sizeof(struct replay)]; /* whose slots are behind the SA */
 };
 
 enum sa_state {
@@ -106,9 +105,15 @@ enum sa_state {
 };
 
 static_assert(offsetof(struct sa, src) == 64, "line 1");
-static_assert(offsetof(struct sa, own_outer) == 128, "line 2");
-static_assert(offsetof(struct sa, seq) == 192, "line 3");
-static_assert(sizeof(struct sa) == 256, "whole lines");
+static_assert(offsetof(struct sa, seq) == 128, "line 2");
+static_assert(sizeof(struct sa) == 192, "whole lines, and slots begin one");
+
+/* The window in the SA's own place. */
+static inline struct replay *
+sa_window(const struct sa *sa)
+{
+	return (struct replay *)(uintptr_t)sa->window;
+}
 
 /* The path MTU that was learnt for outer packets and is not too old at TSC `tsc`; 0 for none. */
 static inline uint16_t

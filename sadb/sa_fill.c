@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Makes the SA as workers see it from what the control side says (and undoes it): the ready-made
- * outer header, the anti-replay window, the expanded key. Both stand behind the SA in its place of
- * the arena; only a window larger than the places were made for has memory of its own.
+ * outer header, the anti-replay window, the expanded key. All stand behind the SA in its place of
+ * the arena, the header where the key leaves room; only a window larger than the places were made
+ * for, and a header without room, have memory of their own.
  */
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -71,12 +72,12 @@ write_esp(uint8_t *at, const struct sa *sa)
 }
 
 /* RFC 4301 section 5.1.2.1, RFC 3948 section 2.1. In transport mode the IP header is the packet's.
+ * Returns the end.
  */
-static void
-write_outer(struct sa *sa, const struct sa_params *p)
+static uint8_t *
+write_outer(uint8_t *at, const struct sa *sa, const struct sa_params *p)
 {
 	bool udp = (sa->flags & SA_ENCAP_UDP) != 0;
-	uint8_t *at = sa->own_outer;
 
 	if (sa->mode != SA_MODE_TRANSPORT)
 		at = write_ip(at, sa, sa->carrier);
@@ -86,27 +87,78 @@ write_outer(struct sa *sa, const struct sa_params *p)
 		memcpy(at, &header, sizeof(header));
 		at += sizeof(header);
 	}
-	at = sa->proto == IPPROTO_AH ? write_ah(at, sa) : write_esp(at, sa);
-	sa->outer_len = (uint8_t)(at - sa->own_outer);
-	atomic_init(&sa->outer, sa->own_outer);
+	return sa->proto == IPPROTO_AH ? write_ah(at, sa) : write_esp(at, sa);
 }
 
-/* An outer header that took the place of the SA's own. */
-struct moved_outer {
+/* An outer header outside the SA's place: its key leaves no room, or the peer moved. */
+struct own_outer {
 	alignas(64) uint8_t header[SA_OUTER_MAX];
 	struct reclaim_item retired;
 };
 
-static struct moved_outer *
-moved_of(const uint8_t *header)
+static struct own_outer *
+own_outer_new(struct sad *sad)
 {
-	return (struct moved_outer *)(uintptr_t)header;
+	struct own_outer *own = aligned_alloc(alignof(struct own_outer), sizeof(*own));
+
+	if (own)
+		sad->own_bytes += sizeof(*own);
+	return own;
+}
+
+/* The one that a header is in, or NULL. */
+static struct own_outer *
+own_outer_of(const struct sad *sad, const struct sa *sa, const uint8_t *header)
+{
+	const uint8_t *place = (const uint8_t *)sa;
+
+	return header >= place && header < place + sad->stride
+		       ? NULL
+		       : (struct own_outer *)(uintptr_t)header;
 }
 
 static void
-free_outer(void *ctx, struct reclaim_item *item)
+own_outer_free(struct sad *sad, struct own_outer *own)
 {
-	free(container_of(item, struct moved_outer, retired));
+	if (own)
+		sad->own_bytes -= sizeof(*own);
+	free(own);
+}
+
+static void
+retired_outer_free(void *ctx, struct reclaim_item *item)
+{
+	own_outer_free(ctx, container_of(item, struct own_outer, retired));
+}
+
+/* Bytes of the SA's place that its key leaves, and where. */
+static uint32_t
+room_for_outer(const struct sad *sad, struct sa *sa, uint8_t **at)
+{
+	size_t gap_at, gap = crypto_key_gap(sad->config.crypto, sa->suite, &gap_at);
+	size_t key = crypto_key_size(sad->config.crypto, sa->suite);
+
+	*at = (uint8_t *)sa->key + (gap >= sa->outer_len ? gap_at : key);
+	return gap >= sa->outer_len ? (uint32_t)gap : sad->key_room - (uint32_t)key;
+}
+
+/* Once the key has been expanded. */
+static int
+attach_outer(struct sad *sad, struct sa *sa, const struct sa_params *p)
+{
+	uint8_t header[SA_OUTER_MAX], *at;
+	struct own_outer *own;
+
+	sa->outer_len = (uint8_t)(write_outer(header, sa, p) - header);
+	if (room_for_outer(sad, sa, &at) < sa->outer_len) {
+		own = own_outer_new(sad);
+		if (!own)
+			return -ENOMEM;
+		at = own->header;
+	}
+	memcpy(at, header, sa->outer_len);
+	atomic_init(&sa->outer, at);
+	return 0;
 }
 
 /*
@@ -119,13 +171,13 @@ sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_b
 {
 	const struct udphdr udp = {.source = sport, .dest = dport};
 	const uint8_t *old = atomic_load_explicit(&sa->outer, memory_order_relaxed);
-	struct moved_outer *moved = aligned_alloc(alignof(struct moved_outer), sizeof(*moved));
+	struct own_outer *own = own_outer_new(sad), *before = own_outer_of(sad, sa, old);
 	uint8_t *outer;
 
-	if (!moved)
+	if (!own)
 		return -ENOMEM;
-	outer = moved->header;
-	memcpy(outer, old, SA_OUTER_MAX);
+	outer = own->header;
+	memcpy(outer, old, sa->outer_len);
 	memcpy(outer + sa->outer_len - sizeof(struct esp_front) - sizeof(udp), &udp, sizeof(udp));
 	if (sa->mode != SA_MODE_TRANSPORT && sa->family == FAMILY_V4)
 		memcpy(outer + offsetof(struct iphdr, daddr), dst, 4);
@@ -133,8 +185,8 @@ sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_b
 		memcpy(outer + offsetof(struct ip6_hdr, ip6_dst), dst, 16);
 	/* Release: who loads the pointer sees the whole header. */
 	atomic_store_explicit(&sa->outer, outer, memory_order_release);
-	if (old != sa->own_outer)
-		reclaim_defer(sad->config.reclaim, free_outer, NULL, &moved_of(old)->retired);
+	if (before)
+		reclaim_defer(sad->config.reclaim, retired_outer_free, sad, &before->retired);
 	return 0;
 }
 
@@ -151,7 +203,7 @@ attach_window(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa
 {
 	uint32_t window = p->replay_window;
 
-	sa->replay = (struct replay *)(sa + 1);
+	sa->replay = sa_window(sa);
 	if (window <= sad->config.replay_window) {
 		window = sad->config.replay_window;
 	} else {
@@ -204,7 +256,7 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->proto = p->id.proto;
 	sa->carrier = (p->flags & SA_ENCAP_UDP) != 0 ? IPPROTO_UDP : p->id.proto;
 	sa->tfcpad = (uint16_t)(p->tfcpad < UINT16_MAX ? p->tfcpad : UINT16_MAX);
-	write_outer(sa, p);
+	atomic_init(&sa->outer, (const uint8_t *)sa); /* none yet */
 	sa->seq_limit = state->seq_limit;
 	atomic_init(&sa->seq, state->out_seq);
 	atomic_init(&sa->path_mtu, 0);
@@ -255,7 +307,8 @@ attach_detail(struct slot *slot, const struct sa_params *p)
 static int
 attach_memory(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
 {
-	if (attach_window(sad, slot, sa, p) != 0 || attach_detail(slot, p) != 0)
+	if (attach_window(sad, slot, sa, p) != 0 || attach_outer(sad, sa, p) != 0 ||
+	    attach_detail(slot, p) != 0)
 		return -ENOMEM;
 	return usage_prepare(&slot->control, &p->counted);
 }
@@ -269,11 +322,11 @@ sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
 	struct kept kept;
 
 	fill_lines(sa, slot, p, state, sad->config.flags);
+	attach_key(sad, sa, p);
 	if (attach_memory(sad, slot, sa, p) != 0 || kept_pack(&sad->kept, p, sa, &kept) != 0) {
 		sa_clear(sad, slot);
 		return reason_set(why, ENOMEM, "no memory for an SA");
 	}
-	attach_key(sad, sa, p);
 	fill_window(sad, sa, p, &state->print);
 	atomic_init(&sa->owner, c->index % sad->config.workers);
 	kept_drop(&sad->kept, &c->kept); /* of the larval SA */
@@ -295,8 +348,7 @@ sa_clear(struct sad *sad, struct slot *slot)
 		free(slot->own_window);
 		slot->own_window = NULL;
 	}
-	if (sa->outer != sa->own_outer)
-		free(moved_of(sa->outer));
+	own_outer_free(sad, own_outer_of(sad, sa, sa->outer));
 	crypto_zeroize((uint8_t *)sa + sad->stride - sad->key_room, sad->key_room);
 	crypto_zeroize(&sa->salt, sizeof(sa->salt));
 	free((void *)(uintptr_t)c->detail);

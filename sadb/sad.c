@@ -36,7 +36,7 @@ key_room(struct crypto_ctx *crypto)
 static void
 lay_out(struct sad *sad, const struct sad_config *config)
 {
-	size_t size = sizeof(struct sa) + lines(replay_size(config->replay_window));
+	size_t size = lines(offsetof(struct sa, window) + replay_size(config->replay_window));
 
 	sad->config = *config;
 	sad->key_room = key_room(config->crypto);

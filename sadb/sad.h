@@ -317,7 +317,7 @@ void sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t
  */
 void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
 		uint32_t bytes, uint64_t now);
-/* Worker: brings what sending by the SA reads and writes, but for its key. */
+/* Worker: brings what sending by the SA reads and writes, but for its key and outer header. */
 void sad_prefetch_outbound(const struct sad *sad, unsigned int worker, const struct sa *sa);
 enum sad_fault { SAD_FAULT_REPLAY, SAD_FAULT_AUTH };
 void sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fault fault);

@@ -73,7 +73,7 @@ struct sad {
 	struct kept_memory kept;    /* what was said of SAs */
 	STAILQ_HEAD(, slot) free;   /* first freed, first used */
 	uint32_t count, high_water; /* SAs now; places ever used */
-	uint64_t own_bytes;         /* windows outside the arena */
+	uint64_t own_bytes;         /* windows and outer headers outside the arena */
 	uint32_t spi_turn;          /* where the next search for an SPI begins */
 	struct index index;
 	struct wheel wheel; /* in ticks of SAD_TICK_MS */

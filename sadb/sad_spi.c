@@ -109,8 +109,7 @@ sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi,
 		return;
 	__builtin_prefetch(sa);
 	__builtin_prefetch(&sa->src);
-	__builtin_prefetch((const void *)&sa->seq); /* and the state */
-	replay_prefetch((const struct replay *)(sa + 1), sad->slot_mask, seq);
+	replay_prefetch(sa_window(sa), sad->slot_mask, seq); /* and the state */
 	__builtin_prefetch(&sad->counters[worker][rte_be_to_cpu_32(spi) & sad->index_mask], 1);
 }
 

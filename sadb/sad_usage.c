@@ -77,7 +77,6 @@ sad_prefetch_outbound(const struct sad *sad, unsigned int worker, const struct s
 {
 	__builtin_prefetch(sa);
 	__builtin_prefetch(&sa->src);
-	__builtin_prefetch(sa->own_outer);
 	__builtin_prefetch((const void *)&sa->seq, 1);
 	__builtin_prefetch(&sad->counters[worker][sa->index], 1);
 }

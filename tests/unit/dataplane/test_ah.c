@@ -162,7 +162,7 @@ both_paddings_are_right_with_ipv4(void **state)
 	assert_int_equal(peer_ah_len(sa), 32);
 	assert_int_equal(fate(V4, seal(V4, 1)), DROP_COUNT);
 	sa->flags |= SA_ALIGN4;
-	sa->own_outer[20 + 1]--; /* AH's length */
+	((uint8_t *)(uintptr_t)sa->outer)[20 + 1]--; /* AH's length */
 	assert_int_equal(peer_ah_len(sa), 28);
 	assert_int_equal(fate(V4, seal(V4, 2)), DROP_COUNT);
 	free_all();

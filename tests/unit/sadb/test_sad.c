@@ -352,6 +352,26 @@ a_retired_sa_gives_no_number_and_accepts_none(void **state)
 	env_free(&e);
 }
 
+/* ---- places ---- */
+
+static void
+places_are_an_odd_number_of_lines_and_waste_none(void **state)
+{
+	struct env e = env_new(16);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1),
+			 q = sa_params(THERE, HERE, 0x1001, 2);
+	const struct sa *first = env_add(&e, &p), *second = env_add(&e, &q);
+	size_t key = 0, size, stride = (uintptr_t)second - (uintptr_t)first;
+
+	for (unsigned int i = 0; i < crypto_suites_count; i++) {
+		size = crypto_key_size(e.crypto, i);
+		key = size > key ? size : key;
+	}
+	assert_int_equal(stride / 64 % 2, 1);
+	assert_int_equal(stride, (offsetof(struct sa, window) + replay_size(992) + key) | 64);
+	env_free(&e);
+}
+
 /* ---- the outer header ---- */
 
 static void
@@ -629,6 +649,7 @@ main(void)
 		cmocka_unit_test(keys_are_overwritten_after_the_grace_period_and_not_before),
 		cmocka_unit_test(keys_are_never_in_a_core_file_and_root_keeps_them_from_swap),
 		cmocka_unit_test(a_retired_sa_gives_no_number_and_accepts_none),
+		cmocka_unit_test(places_are_an_odd_number_of_lines_and_waste_none),
 		cmocka_unit_test(the_outer_header_is_ready_made),
 		cmocka_unit_test(a_template_finds_the_newest_sa_that_fits),
 		cmocka_unit_test(a_mark_is_part_of_the_identity_and_finds_the_unmarked_too),
