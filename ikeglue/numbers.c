@@ -24,14 +24,15 @@ numbers_of(const struct ctl *ctl, const struct sa_control *c)
 static uint32_t
 reason_to_tell(const struct ctl *ctl, const struct sa_control *c, uint64_t numbers)
 {
+	uint64_t told = c->extra ? c->extra->told : 0, told_at = c->extra ? c->extra->told_at : 0;
 	struct sa_params p;
 
-	if (numbers == c->told)
+	if (numbers == told)
 		return 0;
 	p = sad_params(c);
-	if (p.ae_numbers != 0 && numbers - c->told >= p.ae_numbers)
+	if (p.ae_numbers != 0 && numbers - told >= p.ae_numbers)
 		return XFRM_AE_CR;
-	if (p.ae_tenths != 0 && ctl->now - c->told_at >= UINT64_C(100) * p.ae_tenths)
+	if (p.ae_tenths != 0 && ctl->now - told_at >= UINT64_C(100) * p.ae_tenths)
 		return XFRM_AE_CE;
 	return 0;
 }
@@ -39,7 +40,8 @@ reason_to_tell(const struct ctl *ctl, const struct sa_control *c, uint64_t numbe
 void
 numbers_set(struct ctl *ctl, const struct xfrm_head *cause, struct sa_control *c)
 {
-	c->told = numbers_of(ctl, c);
+	if (sad_extra(c))
+		c->extra->told = numbers_of(ctl, c);
 	event_ae(ctl, cause, c, XFRM_AE_CU);
 }
 
@@ -50,10 +52,10 @@ look(struct ctl *ctl, struct sa_control *c)
 	uint64_t numbers = numbers_of(ctl, c);
 	uint32_t why = reason_to_tell(ctl, c, numbers);
 
-	if (why == 0)
+	if (why == 0 || !sad_extra(c))
 		return;
-	c->told = numbers;
-	c->told_at = ctl->now;
+	c->extra->told = numbers;
+	c->extra->told_at = ctl->now;
 	event_ae(ctl, &nobody, c, why);
 }
 

@@ -7,7 +7,7 @@
 
 #include "sad.h"
 
-#define LINE_WORDS 8
+#define PIECE_WORDS 4
 
 /* A struct sa_params is looked at in words. */
 typedef uint64_t word __attribute__((may_alias));
@@ -20,7 +20,7 @@ typedef uint64_t word __attribute__((may_alias));
 
 static_assert(sizeof(struct sa_params) % sizeof(word) == 0, "whole words");
 static_assert(WORDS <= KEPT_WORDS, "a bit for each word");
-static_assert(WORDS <= KEPT_CLASSES * LINE_WORDS, "memory for as many");
+static_assert(WORDS <= KEPT_CLASSES * PIECE_WORDS, "memory for as many");
 static_assert(offsetof(struct sa_params, key) % sizeof(word) == 0, "words of keys alone");
 static_assert(KEYS_END - KEYS_FROM == 2 * SAD_KEY_MAX / sizeof(word), "both keys in a row");
 
@@ -28,7 +28,7 @@ void
 kept_memory_init(struct kept_memory *m)
 {
 	for (unsigned int i = 0; i < KEPT_CLASSES; i++)
-		m->slabs[i].size = (i + 1) * LINE_WORDS * sizeof(word);
+		m->slabs[i].size = (i + 1) * PIECE_WORDS * sizeof(word);
 }
 
 void
@@ -77,7 +77,7 @@ slab_of(struct kept_memory *m, const struct kept *kept)
 {
 	int words = __builtin_popcountll(kept->present[0]) + __builtin_popcountll(kept->present[1]);
 
-	return words > 0 ? &m->slabs[(words - 1) / LINE_WORDS] : NULL;
+	return words > 0 ? &m->slabs[(words - 1) / PIECE_WORDS] : NULL;
 }
 
 int

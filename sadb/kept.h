@@ -18,7 +18,7 @@ struct sa;
 struct sa_params;
 
 #define KEPT_WORDS   128 /* words of a struct sa_params, at most */
-#define KEPT_CLASSES 16  /* memory for words is taken by lines of 64 bytes */
+#define KEPT_CLASSES 32  /* memory for words is taken by pieces of 32 bytes */
 
 struct kept {
 	uint64_t present[KEPT_WORDS / 64]; /* a bit for a word that differs */
@@ -26,7 +26,7 @@ struct kept {
 };
 
 struct kept_memory {
-	struct slab slabs[KEPT_CLASSES]; /* of one line, of two, ... */
+	struct slab slabs[KEPT_CLASSES]; /* of one piece, of two, ... */
 };
 
 void kept_memory_init(struct kept_memory *m);

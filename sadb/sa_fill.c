@@ -199,19 +199,20 @@ narrows(const struct selector *sel)
 }
 
 static int
-attach_window(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
+attach_window(struct sad *sad, struct sa *sa, const struct sa_params *p)
 {
 	uint32_t window = p->replay_window;
+	struct replay *own;
 
 	sa->replay = sa_window(sa);
 	if (window <= sad->config.replay_window) {
 		window = sad->config.replay_window;
 	} else {
-		slot->own_window = aligned_alloc(64, (replay_size(window) + 63) & ~(size_t)63);
-		if (!slot->own_window)
+		own = aligned_alloc(64, (replay_size(window) + 63) & ~(size_t)63);
+		if (!own)
 			return -ENOMEM;
 		sad->own_bytes += replay_size(window);
-		sa->replay = slot->own_window;
+		sa->replay = own;
 	}
 	replay_init(sa->replay, window);
 	return 0;
@@ -307,7 +308,7 @@ attach_detail(struct slot *slot, const struct sa_params *p)
 static int
 attach_memory(struct sad *sad, struct slot *slot, struct sa *sa, const struct sa_params *p)
 {
-	if (attach_window(sad, slot, sa, p) != 0 || attach_outer(sad, sa, p) != 0 ||
+	if (attach_window(sad, sa, p) != 0 || attach_outer(sad, sa, p) != 0 ||
 	    attach_detail(slot, p) != 0)
 		return -ENOMEM;
 	return usage_prepare(&slot->control, &p->counted);
@@ -343,17 +344,16 @@ sa_clear(struct sad *sad, struct slot *slot)
 	struct sa *sa = arena_sa(sad, slot->control.index);
 	struct sa_control *c = &slot->control;
 
-	if (slot->own_window) {
-		sad->own_bytes -= replay_size(slot->own_window->window);
-		free(slot->own_window);
-		slot->own_window = NULL;
+	if (sa->replay != sa_window(sa)) {
+		sad->own_bytes -= replay_size(sa->replay->window);
+		free(sa->replay);
 	}
 	own_outer_free(sad, own_outer_of(sad, sa, sa->outer));
 	crypto_zeroize((uint8_t *)sa + sad->stride - sad->key_room, sad->key_room);
 	crypto_zeroize(&sa->salt, sizeof(sa->salt));
 	free((void *)(uintptr_t)c->detail);
-	free(c->start);
+	free(c->extra);
 	c->detail = NULL;
-	c->start = NULL;
+	c->extra = NULL;
 	c->sa = NULL;
 }

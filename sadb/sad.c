@@ -86,7 +86,7 @@ allocate(struct sad *sad)
 	sad->arena = sad->arena_memory.base;
 	sad->slots = sad->slots_memory.base;
 	if (map_counters(sad) != 0 || chash_init(&sad->by_spi, sad->places) != 0 ||
-	    index_init(&sad->index, (uint64_t)sad->places * 2,
+	    index_init(&sad->index, (uint64_t)sad->config.max_sas * 2,
 		       (uint64_t)sad->places * INDEX_KINDS) != 0)
 		return -ENOMEM;
 	return tombstones_init(&sad->tombstones, sad->config.max_sas * 2);
@@ -631,7 +631,7 @@ sad_advance(struct sad *sad, const struct sa_params *to, struct reason *why)
 
 /* In the place of one that was retired: its tombstone has the numbers and the window. */
 static int
-succeed(struct sad *sad, const struct sa_params *p, const struct sa_control *was,
+succeed(struct sad *sad, const struct sa_params *p, uint32_t owner, const struct sa_extra *was,
 	struct reason *why)
 {
 	int err = sad_add(sad, p, why);
@@ -640,9 +640,9 @@ succeed(struct sad *sad, const struct sa_params *p, const struct sa_control *was
 	if (err != 0)
 		return err;
 	c = &find(sad, &p->id)->control;
-	c->owner = was->owner;
-	c->told = was->told;
-	c->told_at = was->told_at;
+	c->owner = owner;
+	c->extra->told = was->told; /* it has one: its counters go on */
+	c->extra->told_at = was->told_at;
 	return 0;
 }
 
@@ -661,7 +661,8 @@ int
 sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct reason *why)
 {
 	const struct sa_usage usage = sad_usage(sad, c);
-	const struct sa_control was = *c;
+	const struct sa_extra was = c->extra ? *c->extra : (struct sa_extra){.told = 0};
+	const uint32_t owner = c->owner;
 	struct slot *slot = slot_of(c);
 	struct sa_params from;
 	struct reason ignored;
@@ -674,9 +675,9 @@ sad_move(struct sad *sad, struct sa_control *c, struct sa_params *to, struct rea
 		true,           usage.packets, usage.bytes, c->added_ms / 1000, usage.first_used,
 		usage.last_used};
 	slot_retire(sad, slot);
-	err = succeed(sad, to, &was, why);
+	err = succeed(sad, to, owner, &was, why);
 	if (err != 0)
-		succeed(sad, &from, &was, &ignored);
+		succeed(sad, &from, owner, &was, &ignored);
 	crypto_zeroize(&from, sizeof(from));
 	return err;
 }

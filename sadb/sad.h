@@ -106,15 +106,20 @@ struct sa_detail {
 	union ip_addr original; /* the peer's address behind its NAT, any if not known */
 };
 
+/* What the control thread keeps of few SAs. */
+struct sa_extra {
+	struct sa_usage start;  /* what the workers' counters are added to */
+	uint64_t told, told_at; /* the control socket's: numbers when it told of them, and when */
+};
+
 /* The control thread's part of an SA. Workers touch `detail` alone. */
 struct sa_control {
 	const struct sa_detail *detail; /* or NULL */
 	struct sa *sa;                  /* NULL while larval */
 	struct kept kept;               /* see sad_params() */
-	struct sa_usage *start;         /* what the workers' counters are added to, or NULL */
+	struct sa_extra *extra;         /* or NULL */
 	uint64_t added_ms;              /* wall-clock milliseconds */
-	uint64_t told, told_at; /* the control socket's: numbers when it told of them, and when */
-	void *natt;             /* what dataplane/natt.c keeps of it */
+	void *natt;                     /* what dataplane/natt.c keeps of it */
 	uint32_t index;
 	uint32_t mark;    /* of its identity */
 	uint32_t owner;   /* the control socket's: whose SA it is, 0 none */
@@ -207,6 +212,8 @@ struct sa_control *sad_find(struct sad *sad, const struct sa_id *id); /* or NULL
 struct sa_params sad_params(const struct sa_control *c);
 /* Keys as well: the caller overwrites them in the end. */
 void sad_params_and_keys(const struct sa_control *c, struct sa_params *params);
+/* What is kept of few SAs, from now on of this one. NULL without memory. */
+struct sa_extra *sad_extra(struct sa_control *c);
 struct sa_id sad_id(const struct sa_control *c); /* its identity alone */
 
 /*

@@ -37,10 +37,11 @@ struct slot {
 		struct reclaim_item retired;
 		STAILQ_ENTRY(slot) free;
 	};
-	struct replay *own_window; /* where the arena's room is too small */
-	uint32_t generation;       /* how often the place was given out */
+	uint32_t generation; /* how often the place was given out */
 	bool used;
 };
+
+static_assert(sizeof(struct slot) == 128, "whole lines");
 
 /* What one worker counted of one SA: written by that worker, read by the control thread. */
 struct sa_counters {

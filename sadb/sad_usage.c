@@ -93,7 +93,7 @@ sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fa
 struct sa_usage
 sad_usage(const struct sad *sad, const struct sa_control *control)
 {
-	struct sa_usage sum = control->start ? *control->start : (struct sa_usage){0};
+	struct sa_usage sum = control->extra ? control->extra->start : (struct sa_usage){0};
 
 	for (uint32_t w = 0; w < sad->config.workers; w++) {
 		const struct sa_counters *c = &sad->counters[w][control->index];
@@ -111,21 +111,30 @@ sad_usage(const struct sad *sad, const struct sa_control *control)
 	return sum;
 }
 
+struct sa_extra *
+sad_extra(struct sa_control *c)
+{
+	if (!c->extra)
+		c->extra = calloc(1, sizeof(*c->extra));
+	return c->extra;
+}
+
 int
 usage_prepare(struct sa_control *c, const struct sa_counted *from)
 {
-	if (!c->start && (from->given || from->last_used != 0))
-		c->start = calloc(1, sizeof(*c->start));
-	return c->start || (!from->given && from->last_used == 0) ? 0 : -ENOMEM;
+	bool needed = from->given || from->last_used != 0;
+
+	return !needed || sad_extra(c) ? 0 : -ENOMEM;
 }
 
 void
 usage_start(const struct sad *sad, struct sa_control *c, const struct sa_counted *from)
 {
-	struct sa_usage *start = c->start, now;
+	struct sa_usage *start, now;
 
-	if (!start)
+	if (!c->extra)
 		return;
+	start = &c->extra->start;
 	start->last_used = from->last_used;
 	if (!from->given)
 		return;
