@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Installs what Sealane needs on Debian 12, and only what is missing. Does nothing, quickly, where all
-# is there.
+# Installs what Sealane needs on Debian 12 (and to build it, on 13), and only what is missing. Does
+# nothing, quickly, where all is there.
 #
 #   scripts/install-deps.sh [build | demo | test | bench]     test is the default
 set -euo pipefail
@@ -20,7 +20,7 @@ strongswan=(
 )
 demo=("${build[@]}" "${strongswan[@]}" ethtool iputils-ping iperf3 tshark)
 test=(
-	"${demo[@]}" clang clang-format libclang-rt-14-dev llvm-14 shellcheck git tcpdump spin
+	"${demo[@]}" clang clang-format libclang-rt-14-dev llvm-14 shellcheck git tcpdump spin debootstrap
 	user-mode-linux kmod systemd valgrind
 	python3-pytest python3-scapy python3-cryptography python3-yaml python3-z3
 	nftables apparmor

@@ -151,6 +151,8 @@ if [[ ${gcc-} ]]; then
 	if [[ $long ]]; then
 		counted "long (gcc)" build-gcc/meson-logs/testlog.json \
 			meson test -C build-gcc --no-rebuild --suite long --print-errorlogs
+		counted "unit (Debian 13)" "$logs/trixie.json" \
+			scripts/test-release.sh trixie "$logs/trixie.json"
 	fi
 	system gcc build-gcc ${long:+"$long"}
 	single "demo" scripts/demo.sh --built build-gcc
