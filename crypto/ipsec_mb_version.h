@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What differs between IPsec-MB 1.3 and 2.0: how struct gcm_key_data is laid out behind the round
- * keys, and that a job of 2.0 says by a number what functions are for it. Only ipsec_mb.c wants
- * to know. The third difference is private_image.h's.
+ * keys, that a job of 2.0 says by a number what functions are for it, and bursts without a queue.
+ * Only ipsec_mb.c wants to know. The fourth difference is private_image.h's.
  */
 #pragma once
 
@@ -32,6 +32,13 @@ job_kind_set(IMB_JOB *job, const struct job_kind *kind)
 {
 }
 
+#define CCM_BURSTS false
+
+static inline void
+ccm_burst(IMB_MGR *mgr, IMB_JOB *jobs, unsigned int n)
+{
+}
+
 #else
 
 /* Two tables, and the block of lengths takes a power as well. */
@@ -58,6 +65,16 @@ static inline void
 job_kind_set(IMB_JOB *job, const struct job_kind *kind)
 {
 	memcpy(job->suite_id, kind->suite_id, sizeof(kind->suite_id));
+}
+
+/* Runs `n` jobs, alike but for keys and data. Of all AEADs the library knows CCM alone here. */
+#define CCM_BURSTS     true
+
+static inline void
+ccm_burst(IMB_MGR *mgr, IMB_JOB *jobs, unsigned int n)
+{
+	IMB_SUBMIT_AEAD_BURST_NOCHECK(mgr, jobs, n, IMB_CIPHER_CCM, jobs->cipher_direction,
+				      (IMB_KEY_SIZE_BYTES)jobs->key_len_in_bytes);
 }
 
 #endif
