@@ -27,10 +27,11 @@ ip_addr_v4(rte_be32_t v4)
 	return (union ip_addr){.u64 = {rte_cpu_to_be_64(first), 0}};
 }
 
+/* Word by word, as they were written: gcc 14 makes one wide load of an or over both. */
 static inline bool
 ip_addr_equal(const union ip_addr *a, const union ip_addr *b)
 {
-	return ((a->u64[0] ^ b->u64[0]) | (a->u64[1] ^ b->u64[1])) == 0;
+	return a->u64[0] == b->u64[0] && a->u64[1] == b->u64[1];
 }
 
 static inline bool
