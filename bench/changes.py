@@ -39,8 +39,12 @@ def what_was(paced, before):
 
 
 def start(netns, options, packets):
+    """On the last processor; the control thread, and who talks to it, stay on the first."""
+    os.sched_setaffinity(0, range(os.cpu_count()))
     paced = Paced(netns, options.sas, packets, options.size, polling="busy",
                   cores=[os.cpu_count() - 1])
+    for thread in (0, paced.process.pid):
+        os.sched_setaffinity(thread, {0})
     paced.change("sas", "policies")
     return paced
 
@@ -76,7 +80,6 @@ def main():
     parser.add_argument("--rate", type=int, default=50000, help="messages a second")
     parser.add_argument("--load", type=float, default=0.7, help="part of the capacity")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {0})  # and all that is started here; workers have their own
     netns = Netns("paced")
     try:
         most = capacity(netns, options)

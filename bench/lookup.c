@@ -24,7 +24,7 @@
 #include "dataplane/fib.h"
 #include "sadb/spd.h"
 
-#define FLOWS   (1u << 20)
+#define FLOWS   (1u << 18)
 #define SLICE   1024
 #define ROUNDS  5
 #define BASE    0x0a000000 /* 10.0.0.0 */
