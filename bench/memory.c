@@ -44,7 +44,8 @@ seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Bytes of memory that the process has: VmRSS and pages of the huge page pool. */
+/* Bytes of memory that the process has: pages of its own, no text of libraries, and of the huge
+ * page pool. */
 static uint64_t
 resident(void)
 {
@@ -55,7 +56,7 @@ resident(void)
 	if (!status)
 		fail("/proc/self/status cannot be read");
 	while (fgets(line, sizeof(line), status))
-		if (sscanf(line, "VmRSS: %lu", &kib) == 1 ||
+		if (sscanf(line, "RssAnon: %lu", &kib) == 1 ||
 		    sscanf(line, "HugetlbPages: %lu", &kib) == 1)
 			sum += kib * 1024;
 	fclose(status);

@@ -24,6 +24,29 @@
 
 #define MAX_SAS 4000
 
+/* ---- allocations that fail when told (the linker wraps them) ---- */
+
+static int until_failure; /* allocations until one fails; 0: none does */
+
+static bool
+fails(void)
+{
+	return until_failure > 0 && --until_failure == 0;
+}
+
+#define REFUSE_WHEN_TOLD(name, parameters, arguments)                                              \
+	void *__real_##name parameters;                                                            \
+	void *__wrap_##name parameters;                                                            \
+	void *__wrap_##name parameters                                                             \
+	{                                                                                          \
+		return fails() ? NULL : __real_##name arguments;                                   \
+	}
+
+REFUSE_WHEN_TOLD(malloc, (size_t size), (size))
+REFUSE_WHEN_TOLD(calloc, (size_t n, size_t size), (n, size))
+REFUSE_WHEN_TOLD(realloc, (void *p, size_t size), (p, size))
+REFUSE_WHEN_TOLD(aligned_alloc, (size_t to, size_t size), (to, size))
+
 struct bench {
 	struct reclaim *reclaim;
 	struct crypto_ctx *crypto;
@@ -139,6 +162,26 @@ answer(struct bench *b, int fd)
 	return -err->error;
 }
 
+/* The same, and the text of the extended acknowledgement. */
+static int
+answer_with_text(struct bench *b, int fd, char text[200])
+{
+	uint32_t data[XFRM_DATAGRAM_MAX / 4];
+	const struct nlmsghdr *msg = (const struct nlmsghdr *)data;
+	const struct nlmsgerr *err = (const struct nlmsgerr *)(msg + 1);
+	const struct nlattr *attr = (const struct nlattr *)(err + 1);
+
+	ctl_poll(b->ctl);
+	assert_true(recv(fd, data, sizeof(data), 0) >= (ssize_t)(sizeof(*msg) + sizeof(*err)));
+	assert_int_equal(msg->nlmsg_type, NLMSG_ERROR);
+	text[0] = '\0';
+	if ((msg->nlmsg_flags & NLM_F_ACK_TLVS) != 0) {
+		assert_int_equal(attr->nla_type, NLMSGERR_ATTR_MSG);
+		snprintf(text, 200, "%.199s", (const char *)(attr + 1));
+	}
+	return -err->error;
+}
+
 /* An SA of its own for every number. */
 static void
 new_sa(struct xfrm_buf *buf, unsigned int number, uint16_t flags)
@@ -165,6 +208,92 @@ add_sas(struct bench *b, int fd, unsigned int count)
 		assert_int_equal(answer(b, fd), 0);
 	}
 	assert_int_equal(sad_count(b->sad), count);
+}
+
+/* ---- when there is no more room ---- */
+
+static void
+a_full_sad_says_so_and_how_many_it_holds(void **state)
+{
+	struct bench *b = *state;
+	struct xfrm_buf buf = {.len = 0};
+	int fd = dial(b);
+	char text[200];
+
+	greet(b, fd, 0);
+	add_sas(b, fd, MAX_SAS);
+	new_sa(&buf, MAX_SAS, NLM_F_ACK);
+	submit(fd, &buf);
+	assert_int_equal(answer_with_text(b, fd, text), ENOSPC);
+	assert_string_equal(text, "the SAD is full: 4000 SAs");
+	assert_int_equal(sad_count(b->sad), MAX_SAS);
+	close(fd);
+}
+
+static void
+new_policy(struct xfrm_buf *buf)
+{
+	const struct xfrm_head head = {XFRM_MSG_NEWPOLICY, NLM_F_REQUEST | NLM_F_ACK, 1, 0};
+	const struct spd_params p = sample_policy(0); /* with limits */
+	const struct xfrm_policy policy = {.params = &p};
+
+	assert_true(xfrm_encode_policy(buf, &head, &policy));
+}
+
+/* A larger window than places have, and a policy: what takes the most memory. */
+static void
+new_large_sa(struct xfrm_buf *buf)
+{
+	const struct xfrm_head head = {XFRM_MSG_NEWSA, NLM_F_REQUEST | NLM_F_ACK, 1, 0};
+	struct sa_params p = sample_sa(16); /* with a selector */
+	struct xfrm_sa sa;
+
+	sample_replay(&p, 2000, 7);
+	sa = sample_snapshot(&p);
+	assert_true(xfrm_encode_sa(buf, &head, &sa));
+}
+
+/* How many allocations of the request failed in turn before one was carried out. */
+static int
+refused_for_memory(struct bench *b, const struct xfrm_buf *buf)
+{
+	struct reclaim *r = b->reclaim;
+	int fd = dial(b), n = 0, err;
+	uint32_t count[SPD_DIRS];
+	char text[200];
+
+	greet(b, fd, 0);
+	do {
+		reclaim_poll(r);
+		submit(fd, buf);
+		until_failure = ++n;
+		err = answer_with_text(b, fd, text);
+		until_failure = 0;
+		spd_count(b->spd, count);
+		if (err == 0)
+			continue;
+		assert_int_equal(err, ENOMEM);
+		assert_non_null(strstr(text, "no memory for"));
+		assert_int_equal(sad_count(b->sad), 0);
+		assert_int_equal(count[0] + count[1] + count[2], 0);
+		assert_int_equal(spd_tuples(b->spd), 0);
+	} while (err != 0);
+	close(fd);
+	return n - 1;
+}
+
+static void
+S9_a_request_without_memory_is_refused_whole(void **state)
+{
+	struct bench *b = *state;
+	struct xfrm_buf sa = {.len = 0}, policy = {.len = 0};
+
+	new_policy(&policy);
+	assert_in_range(refused_for_memory(b, &policy), 4, 20);
+	spd_flush(b->spd);
+	new_large_sa(&sa);
+	assert_in_range(refused_for_memory(b, &sa), 4, 20);
+	assert_int_equal(sad_count(b->sad), 1);
 }
 
 static void
@@ -615,6 +744,8 @@ main(void)
 		SERVER_TEST(dump_of_any_size_fits_its_datagrams),
 		SERVER_TEST(dump_survives_deletions_meanwhile),
 		SERVER_TEST(messages_of_one_datagram_are_answered_in_order),
+		SERVER_TEST(a_full_sad_says_so_and_how_many_it_holds),
+		SERVER_TEST(S9_a_request_without_memory_is_refused_whole),
 		SERVER_TEST(S2_garbage_disconnects_only_who_sent_it),
 		SERVER_TEST(S3_half_closed_client_is_let_go),
 		SERVER_TEST(S4_connections_are_bounded),
