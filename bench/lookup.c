@@ -82,7 +82,7 @@ static union ip_addr
 addr_of(uint8_t family, uint32_t n)
 {
 	if (family == FAMILY_V4)
-		return (union ip_addr){.v4 = rte_cpu_to_be_32(BASE + n)};
+		return ip_addr_v4(rte_cpu_to_be_32(BASE + n));
 	return (union ip_addr){.u64 = {rte_cpu_to_be_64(0x20010db800000000), rte_cpu_to_be_64(n)}};
 }
 

@@ -11,11 +11,14 @@
 #define FAMILY_V4 4 /* families are written as IP versions, in one byte */
 #define FAMILY_V6 6
 
-/* An IPv4 address stands in the first four bytes and the rest is zero. */
+/*
+ * An IPv4 address stands in the first four bytes and the rest is zero: write it by ip_addr_v4().
+ * The longest member stands first, since {0} is sure to clear no other.
+ */
 union ip_addr {
-	rte_be32_t v4;
-	uint8_t bytes[16];
 	uint64_t u64[2];
+	uint8_t bytes[16];
+	rte_be32_t v4;
 };
 
 /* Written by the words that it is soon read by: narrower stores would hold the loads up. */

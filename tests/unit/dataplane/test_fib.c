@@ -16,7 +16,8 @@
 static struct fib_prefix
 v4(uint32_t host, uint8_t len)
 {
-	struct fib_prefix p = {.family = FAMILY_V4, .len = len, .addr.v4 = rte_cpu_to_be_32(host)};
+	struct fib_prefix p = {
+		.family = FAMILY_V4, .len = len, .addr = ip_addr_v4(rte_cpu_to_be_32(host))};
 
 	p.addr = ip_addr_mask(&p.addr, len);
 	return p;
@@ -25,7 +26,7 @@ v4(uint32_t host, uint8_t len)
 static union ip_addr
 host4(uint32_t host)
 {
-	return (union ip_addr){.v4 = rte_cpu_to_be_32(host)};
+	return ip_addr_v4(rte_cpu_to_be_32(host));
 }
 
 static struct nexthop

@@ -557,7 +557,7 @@ arp_reply_new(void)
 static void
 ipv4_neighbours_are_resolved_and_confirmed_by_the_kernel(void **state)
 {
-	union ip_addr addr = {.v4 = inet_addr("10.1.0.9")};
+	union ip_addr addr = ip_addr_v4(inet_addr("10.1.0.9"));
 	struct reason why = {0};
 	struct rtnl *rtnl;
 	uint32_t cursor = 0;

@@ -305,7 +305,7 @@ C53_clear_text_passes_neither_where_it_must_be_protected_nor_discarded(void **st
 {
 	struct spd_params discard = {
 		.action = SPD_DISCARD,
-		.id = {.sel = {.src = {.v4 = RTE_BE32(0x0a020000)},
+		.id = {.sel = {.src = ip_addr_v4(RTE_BE32(0x0a020000)),
 			       .src_len = 16,
 			       .family = FAMILY_V4},
 		       .dir = SPD_FWD},

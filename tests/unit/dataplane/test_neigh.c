@@ -44,7 +44,7 @@ end(void **state)
 static union ip_addr
 addr_of(uint32_t n)
 {
-	return (union ip_addr){.v4 = n};
+	return ip_addr_v4(n);
 }
 
 /* The same byte six times. */

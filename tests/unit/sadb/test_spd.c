@@ -84,7 +84,7 @@ end(struct fixture *f)
 static union ip_addr
 v4(uint32_t host)
 {
-	return (union ip_addr){.v4 = rte_cpu_to_be_32(host)};
+	return ip_addr_v4(rte_cpu_to_be_32(host));
 }
 
 static struct spd_params
@@ -481,15 +481,15 @@ test_C52_B22_a_decrypted_packet_needs_a_policy_whose_template_fits_its_sa(void *
 			      .if_id = 9,
 			      .mode = SA_MODE_TUNNEL,
 			      .family = FAMILY_V4,
-			      .src = {.v4 = 1},
-			      .dst = {.v4 = 2}};
+			      .src = ip_addr_v4(1),
+			      .dst = ip_addr_v4(2)};
 	const struct policy ok = {.action = SPD_PROTECT,
 				  .if_id = 9,
 				  .tmpl = {.proto = IPPROTO_ESP,
 					   .mode = SA_MODE_TUNNEL,
 					   .family = FAMILY_V4,
-					   .src = {.v4 = 1},
-					   .dst = {.v4 = 2},
+					   .src = ip_addr_v4(1),
+					   .dst = ip_addr_v4(2),
 					   .reqid = 3}};
 	struct policy p = ok;
 	struct sa transport = sa;

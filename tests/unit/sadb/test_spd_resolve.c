@@ -67,13 +67,13 @@ protect(uint32_t n, rte_be32_t spi, uint32_t reqid, rte_be32_t dst)
 	return (struct spd_params){
 		.action = SPD_PROTECT,
 		.id = {.dir = SPD_OUT,
-		       .sel = {.family = FAMILY_V4, .dst = {.v4 = n}, .dst_len = 32}},
+		       .sel = {.family = FAMILY_V4, .dst = ip_addr_v4(n), .dst_len = 32}},
 		.tmpl = {.proto = IPPROTO_ESP,
 			 .mode = SA_MODE_TUNNEL,
 			 .family = FAMILY_V4,
 			 .spi = spi,
 			 .reqid = reqid,
-			 .dst = {.v4 = dst}},
+			 .dst = ip_addr_v4(dst)},
 	};
 }
 
