@@ -12,7 +12,6 @@
 
 #include "checksum.h"
 #include "room.h"
-#include "sadb/chash.h"
 
 #define OPTION_END  0
 #define OPTION_NOP  1
@@ -30,14 +29,6 @@ ip_addr_is_link_group(uint8_t family, const union ip_addr *addr)
 		return addr->bytes[0] == 0xff && (addr->bytes[1] & 0x0f) == 2;
 	return (addr->v4 & RTE_BE32(0xffffff00)) == RTE_BE32(0xe0000000) ||
 	       addr->v4 == RTE_BE32(0xffffffff);
-}
-
-static uint32_t
-flow_hash(uint64_t src, uint64_t dst, uint8_t proto, uint32_t ports)
-{
-	uint64_t h = chash_mix(src, dst);
-
-	return (uint32_t)chash_mix(h, (uint64_t)ports << 8 | proto);
 }
 
 /* Ports, or the SPI: what tells flows between the same addresses apart. */
@@ -58,13 +49,6 @@ flow_ports(const struct rte_mbuf *m, const struct packet *p)
 	return ports;
 }
 
-/* Networks 1 to 223 but for 127: addresses that may be anywhere. */
-static bool
-is_plain_v4(uint32_t addr)
-{
-	return (addr >> 24) - 1 < 223 && addr >> 24 != 127;
-}
-
 /* Addresses that may not be on a wire (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7). */
 static bool
 martian_v4(const struct rte_ipv4_hdr *ip)
@@ -72,7 +56,7 @@ martian_v4(const struct rte_ipv4_hdr *ip)
 	uint32_t src = rte_be_to_cpu_32(ip->src_addr), dst = rte_be_to_cpu_32(ip->dst_addr);
 	bool to_group;
 
-	if (likely(is_plain_v4(src) && is_plain_v4(dst)))
+	if (likely(ip_net_is_plain(src >> 24) && ip_net_is_plain(dst >> 24)))
 		return false;
 	to_group = dst >> 28 == 0xe || dst == UINT32_MAX;
 	if (src >> 24 == 127 || dst >> 24 == 127 || dst >> 24 == 0)
@@ -154,7 +138,7 @@ parse_v4(struct rte_mbuf *m, struct packet *p, bool check_sum)
 		if ((offset & RTE_IPV4_HDR_OFFSET_MASK) * 8u + len > UINT16_MAX)
 			return DROP_IP_LEN;
 	}
-	p->flow_hash = flow_hash(ip->src_addr, ip->dst_addr, p->proto, flow_ports(m, p));
+	p->flow_hash = ip_flow_hash(ip->src_addr, ip->dst_addr, p->proto, flow_ports(m, p));
 	return DROP_COUNT;
 }
 
@@ -259,8 +243,8 @@ parse_v6(struct rte_mbuf *m, struct packet *p)
 	}
 	memcpy(src, &ip->src_addr, sizeof(src));
 	memcpy(dst, &ip->dst_addr, sizeof(dst));
-	p->flow_hash = flow_hash(chash_mix(src[0], src[1]), chash_mix(dst[0], dst[1]), p->proto,
-				 flow_ports(m, p));
+	p->flow_hash = ip_flow_hash(chash_mix(src[0], src[1]), chash_mix(dst[0], dst[1]), p->proto,
+				    flow_ports(m, p));
 	return DROP_COUNT;
 }
 
@@ -284,20 +268,15 @@ ip_parse(struct rte_mbuf *m, bool check_sum, enum drop_reason *reason)
 }
 
 void
-packet_flow(const struct rte_mbuf *m, struct flow *flow)
+packet_flow_odd(const struct rte_mbuf *m, struct flow *flow)
 {
 	const struct packet *p = packet(m);
 	const uint8_t *l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
 	uint32_t len = rte_pktmbuf_data_len(m) - p->l4_off;
 
-	*flow = (struct flow){
-		.src = ip_src(m),
-		.dst = ip_dst(m),
-		.family = p->family,
-		.proto = p->proto,
-		.ports_opaque = p->fragment == 2,
-		.proto_opaque = p->fragment == 2 && ip_is_extension(p->proto),
-	};
+	flow->sport = flow->dport = 0;
+	flow->ports_opaque = p->fragment == 2;
+	flow->proto_opaque = p->fragment == 2 && ip_is_extension(p->proto);
 	switch (p->proto) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:

@@ -12,6 +12,7 @@
 #include "drop.h"
 #include "packet.h"
 #include "room.h"
+#include "sadb/chash.h"
 
 #define IP_EXT_MAX 8 /* IPv6 extension headers of one packet */
 
@@ -22,9 +23,6 @@
  * packet is of one segment.
  */
 bool ip_parse(struct rte_mbuf *m, bool check_sum, enum drop_reason *reason);
-
-/* What selectors are compared with; for a parsed packet. */
-void packet_flow(const struct rte_mbuf *m, struct flow *flow);
 
 /* Whether an IPv6 next header is that of an extension header which chains on. */
 bool ip_is_extension(uint8_t next_header);
@@ -55,6 +53,30 @@ ip_src(const struct rte_mbuf *m)
 	return a;
 }
 
+/* packet_flow() of the few that are not whole, or have no ports right behind the header. */
+void packet_flow_odd(const struct rte_mbuf *m, struct flow *flow);
+
+/* What selectors are compared with; for a parsed packet. */
+static inline void
+packet_flow(const struct rte_mbuf *m, struct flow *flow)
+{
+	const struct packet *p = packet(m);
+	const uint8_t *l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4_off);
+
+	flow->src = ip_src(m);
+	flow->dst = ip_dst(m);
+	flow->family = p->family;
+	flow->proto = p->proto;
+	flow->ports_opaque = flow->proto_opaque = flow->ports_of_first = false;
+	if (unlikely(p->fragment != 0 || rte_pktmbuf_data_len(m) < p->l4_off + 4u ||
+		     (p->proto != IPPROTO_UDP && p->proto != IPPROTO_TCP))) {
+		packet_flow_odd(m, flow);
+		return;
+	}
+	memcpy(&flow->sport, l4, sizeof(flow->sport));
+	memcpy(&flow->dport, l4 + 2, sizeof(flow->dport));
+}
+
 /*
  * Ends the parsing of a packet: it is like none before it, but those behind it may be like it,
  * where addresses, and the ports or what stands in their place, tell all of their flow. Nothing is
@@ -73,6 +95,69 @@ ip_parse_run(struct rte_mbuf *m, uint32_t *runs)
 	if (likely(p->fragment == 0 && p->l4_off == header && (p->flags & own) == 0 &&
 		   p->proto != IPPROTO_MH && rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t)))
 		p->run = ++*runs;
+}
+
+/* Of an IPv4 address's first byte: networks 1 to 223 but for 127, whose addresses may be anywhere.
+ */
+static inline bool
+ip_net_is_plain(uint32_t net)
+{
+	return net - 1 < 223 && net != 127;
+}
+
+/* What stands for a flow where equal paths are shared out. */
+static inline uint32_t
+ip_flow_hash(uint64_t src, uint64_t dst, uint8_t proto, uint32_t ports)
+{
+	uint64_t h = chash_mix(src, dst);
+
+	return (uint32_t)chash_mix(h, (uint64_t)ports << 8 | proto);
+}
+
+/*
+ * ip_parse() and ip_parse_run() of what most packets are: IPv4 without options, whole, of UDP, TCP
+ * or ESP, between addresses that may be anywhere. Its header stands behind the first `front` of the
+ * mbuf, which are taken off, and the packet has `room` bytes at most. False, and nothing is
+ * changed, for all others and where anything is wrong.
+ */
+static inline bool
+ip_parse_plain(struct rte_mbuf *m, uint32_t front, uint32_t room, bool check_sum, uint32_t *runs)
+{
+	const struct rte_ipv4_hdr *ip =
+		rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, front);
+	const uint64_t protos = UINT64_C(1) << IPPROTO_UDP | UINT64_C(1) << IPPROTO_TCP |
+				UINT64_C(1) << IPPROTO_ESP;
+	const uint64_t mask = 0xff00000000003fff; /* version, IHL; offset and more fragments */
+	const uint32_t least = sizeof(*ip) + sizeof(uint32_t);
+	struct packet *p = packet(m);
+	uint32_t len, ports, src, dst;
+	uint64_t first;
+	uint8_t proto;
+
+	if (unlikely(room < least))
+		return false;
+	memcpy(&first, ip, sizeof(first));
+	first = rte_be_to_cpu_64(first);
+	len = first >> 32 & UINT16_MAX;
+	proto = ip->next_proto_id;
+	src = ip->src_addr;
+	dst = ip->dst_addr;
+	if (unlikely((first & mask) != UINT64_C(0x45) << 56 || len - least > room - least ||
+		     proto >= 64 || (protos >> proto & 1) == 0 ||
+		     !ip_net_is_plain(rte_be_to_cpu_32(src) >> 24) ||
+		     !ip_net_is_plain(rte_be_to_cpu_32(dst) >> 24) ||
+		     (check_sum && !checksum_ipv4_right(ip, sizeof(*ip)))))
+		return false;
+	memcpy(&ports, ip + 1, sizeof(ports));
+	m->data_off += (uint16_t)front;
+	packet_cut(m, len);
+	p->family = FAMILY_V4;
+	p->proto = proto;
+	p->l4_off = sizeof(*ip);
+	p->fragment = 0;
+	p->flow_hash = ip_flow_hash(src, dst, proto, ports);
+	p->run = ++*runs;
+	return true;
 }
 
 /* Bits in which two words differ, of the bytes that `mask` has, in the order of memory. */

@@ -25,9 +25,7 @@ union ip_addr {
 static inline union ip_addr
 ip_addr_v4(rte_be32_t v4)
 {
-	uint64_t first = (uint64_t)rte_be_to_cpu_32(v4) << 32;
-
-	return (union ip_addr){.u64 = {rte_cpu_to_be_64(first), 0}};
+	return (union ip_addr){.u64 = {rte_cpu_to_le_64(rte_le_to_cpu_32(v4)), 0}};
 }
 
 /* Word by word, as they were written: gcc 14 makes one wide load of an or over both. */
