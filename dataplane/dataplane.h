@@ -43,6 +43,7 @@ struct dataplane {
 	unsigned int ports_count;
 	struct iface ifaces[IFACES_MAX];
 	unsigned int ifaces_count;
+	uint16_t least_mtu; /* of all interfaces */
 	struct worker *workers[WORKERS_MAX];
 	unsigned int workers_count;
 

@@ -52,30 +52,47 @@ add_or_flush(struct worker *w, struct burst *fit, struct rte_mbuf *m)
 
 /*
  * The room that the SA of the packet before has, of outer packets and of inner ones; beside tunnel
- * mode the latter depends on each packet's headers.
+ * mode the latter depends on each packet's headers. Which interface and path it is that sets it is
+ * asked only for packets that do not fit every one of them.
  */
 struct fit {
 	const struct sa *sa;
-	uint32_t outer_mtu, inner_mtu;
-	uint32_t
-		run; /* packet.run of those whose headers inner_mtu is for; 0 where it is for all */
+	uint32_t everywhere;           /* bytes of an inner packet; 0 while a path MTU is known */
+	uint32_t outer_mtu, inner_mtu; /* 0: not asked yet */
+	/* packet.run of those whose headers inner_mtu is for; 0 where it is for all */
+	uint32_t run;
 };
 
-static bool
-fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
+static inline bool
+fits_this_way(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 {
 	const struct packet *p = packet(m);
+	struct sa *sa = p->sa;
 
-	if (p->sa != fit->sa) {
-		fit->sa = p->sa;
-		fit->outer_mtu = outer_mtu(w, p->sa, p->out);
-		fit->inner_mtu = esp_inner_mtu(p->sa, fit->outer_mtu);
+	if (fit->outer_mtu == 0) {
+		fit->outer_mtu = outer_mtu(w, sa, p->out);
+		fit->inner_mtu = esp_inner_mtu(sa, fit->outer_mtu);
 	}
-	if (unlikely(p->sa->mode != SA_MODE_TUNNEL) && (p->run == 0 || p->run != fit->run)) {
+	if (unlikely(sa->mode != SA_MODE_TUNNEL) && (p->run == 0 || p->run != fit->run)) {
 		fit->inner_mtu = esp_mode_mtu(m, fit->outer_mtu);
 		fit->run = p->run;
 	}
 	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;
+}
+
+static inline bool
+fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
+{
+	struct sa *sa = packet(m)->sa;
+
+	if (sa != fit->sa) {
+		bool unknown = sa->mode == SA_MODE_TUNNEL && sa_path_mtu(sa, w->tsc) == 0;
+
+		fit->sa = sa;
+		fit->everywhere = unknown ? esp_inner_mtu(sa, w->dp->least_mtu) : 0;
+		fit->outer_mtu = fit->run = 0;
+	}
+	return likely(rte_pktmbuf_pkt_len(m) <= fit->everywhere) || fits_this_way(w, m, fit);
 }
 
 /*

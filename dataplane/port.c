@@ -384,6 +384,7 @@ add_iface(struct dataplane *dp, struct port *port, const struct config_vlan *c, 
 	iface->port = port->number;
 	iface->vlan = c->id;
 	iface->mtu = c->mtu;
+	dp->least_mtu = iface->number == 0 ? c->mtu : RTE_MIN(dp->least_mtu, c->mtu);
 	iface->side = (uint8_t)c->side;
 	iface->tenant = tenant_make(c->tenant, c->mark);
 	iface->tenant_in = tenant_make(c->tenant_in, c->mark_in);
