@@ -40,22 +40,26 @@ find_route(const struct worker *w, const struct packet *p, const union ip_addr *
 void
 route(struct worker *w, struct burst *b)
 {
-	unsigned int run;
+	const struct nexthop *nh = NULL;
+	uint16_t out = IFACE_NONE, flags = 0;
+	uint32_t run = 0;
 
-	for (unsigned int i = 0; i < b->n; i += run) {
-		union ip_addr dst = ip_dst(b->m[i]);
-		const struct nexthop *nh = find_route(w, packet(b->m[i]), &dst);
-		bool local = nh->type == NEXTHOP_LOCAL || nh->type == NEXTHOP_BROADCAST;
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct packet *p = packet(b->m[i]);
 
-		run = packets_alike(b->m + i, b->n - i);
-		for (unsigned int k = i; k < i + run; k++) {
-			struct packet *p = packet(b->m[k]);
+		if (!packet_is_like(p, run)) {
+			union ip_addr dst = ip_dst(b->m[i]);
 
-			p->nh = nh;
-			p->out = nh->iface;
-			if (local)
-				p->flags |= PACKET_LOCAL;
+			run = p->run;
+			nh = find_route(w, p, &dst);
+			out = nh->iface;
+			flags = nh->type == NEXTHOP_LOCAL || nh->type == NEXTHOP_BROADCAST
+					? PACKET_LOCAL
+					: 0;
 		}
+		p->nh = nh;
+		p->out = out;
+		p->flags |= flags;
 	}
 }
 
@@ -110,14 +114,21 @@ to_host(struct worker *w, struct rte_mbuf *m, const struct packet *p)
 static enum drop_reason
 check_route(const struct rte_mbuf *m, const struct packet *p, enum icmp_error *error)
 {
-	union ip_addr addr = ip_dst(m);
+	union ip_addr addr;
 
-	if (unlikely((p->flags & PACKET_L2_GROUP) != 0 || ip_addr_is_group(p->family, &addr)))
+	if (likely(p->nh->type == NEXTHOP_GATEWAY || p->nh->type == NEXTHOP_CONNECTED)) {
+		if (unlikely((p->flags & PACKET_L2_GROUP) != 0))
+			return DROP_MULTICAST;
+		if (likely(p->family == FAMILY_V4))
+			return DROP_COUNT;
+		addr = ip_src(m);
+		return ip_addr_is_link_local(p->family, &addr) ? DROP_MARTIAN : DROP_COUNT;
+	}
+	/* Groups have no route. */
+	addr = ip_dst(m);
+	if ((p->flags & PACKET_L2_GROUP) != 0 || ip_addr_is_group(p->family, &addr))
 		return DROP_MULTICAST;
 	switch (p->nh->type) {
-	case NEXTHOP_GATEWAY:
-	case NEXTHOP_CONNECTED:
-		break;
 	case NEXTHOP_BLACKHOLE:
 		return DROP_BLACKHOLE;
 	case NEXTHOP_UNREACHABLE:
@@ -130,10 +141,6 @@ check_route(const struct rte_mbuf *m, const struct packet *p, enum icmp_error *e
 		*error = ICMP_ERR_NO_ROUTE;
 		return DROP_NO_ROUTE;
 	}
-	addr = ip_src(m);
-	if (unlikely(ip_addr_is_link_local(p->family, &addr)))
-		return DROP_MARTIAN;
-	return DROP_COUNT;
 }
 
 static void
@@ -165,49 +172,52 @@ count_hop(struct rte_mbuf *m, struct packet *p)
 	return true;
 }
 
-/* Packets that are alike, and may be forwarded. Direction is decided here. */
-static void
-forward_run(struct worker *w, struct rte_mbuf *const *m, unsigned int n)
-{
-	bool outbound = w->dp->ifaces[packet(m[0])->out].side == SIDE_UNPROTECTED;
-	bool counts = (packet(m[0])->flags & PACKET_ICMP_ERROR) == 0;
-	struct burst *to = outbound ? &w->outbound : &w->leaving;
-	unsigned int kept = to->n;
+/* What is so of all packets that are alike. */
+struct way {
+	struct burst *to; /* where they go on; NULL where they are not forwarded */
+	bool local;
+	enum drop_reason reason; /* else */
+	enum icmp_error error;
+};
 
-	for (unsigned int i = 0; i < n; i++) {
-		if (counts && unlikely(!count_hop(m[i], packet(m[i])))) {
-			icmp_error(w, m[i], ICMP_ERR_TTL, 0);
-			packet_drop(w, m[i], DROP_TTL);
-			continue;
-		}
-		to->m[kept++] = m[i];
-	}
-	to->n = (uint16_t)kept;
+/* Direction is decided here. */
+static void
+find_way(struct worker *w, const struct rte_mbuf *m, const struct packet *p, struct way *way)
+{
+	way->to = NULL;
+	way->local = (p->flags & PACKET_LOCAL) != 0;
+	if (unlikely(way->local))
+		return;
+	way->reason = check_route(m, p, &way->error);
+	if (likely(way->reason == DROP_COUNT))
+		way->to =
+			w->dp->ifaces[p->out].side == SIDE_UNPROTECTED ? &w->outbound : &w->leaving;
 }
 
 void
 forward(struct worker *w, struct burst *b)
 {
-	enum icmp_error error = ICMP_ERR_NO_ROUTE;
-	unsigned int run;
+	struct way way = {.error = ICMP_ERR_NO_ROUTE};
+	uint32_t run = 0;
 
-	for (unsigned int i = 0; i < b->n; i += run) {
-		struct packet *p = packet(b->m[i]);
-		bool local = (p->flags & PACKET_LOCAL) != 0;
-		enum drop_reason reason = DROP_COUNT;
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		struct packet *p = packet(m);
 
-		run = packets_alike(b->m + i, b->n - i);
-		if (likely(!local))
-			reason = check_route(b->m[i], p, &error);
-		if (likely(!local && reason == DROP_COUNT)) {
-			forward_run(w, b->m + i, run);
-			continue;
+		if (!packet_is_like(p, run)) {
+			run = p->run;
+			find_way(w, m, p, &way);
 		}
-		for (unsigned int k = i; k < i + run; k++) {
-			if (local)
-				to_host(w, b->m[k], packet(b->m[k]));
+		if (unlikely(way.to == NULL)) {
+			if (way.local)
+				to_host(w, m, p);
 			else
-				refuse(w, b->m[k], reason, error);
+				refuse(w, m, way.reason, way.error);
+		} else if ((p->flags & PACKET_ICMP_ERROR) == 0 && unlikely(!count_hop(m, p))) {
+			icmp_error(w, m, ICMP_ERR_TTL, 0);
+			packet_drop(w, m, DROP_TTL);
+		} else {
+			burst_add(way.to, m);
 		}
 	}
 	b->n = 0;

@@ -136,6 +136,16 @@ packets_alike(struct rte_mbuf *const *m, unsigned int n)
 	return alike;
 }
 
+/*
+ * The same, asked packet by packet: whether a packet is like the one in front of it, whose run this
+ * is.
+ */
+static inline bool
+packet_is_like(const struct packet *p, uint32_t run)
+{
+	return p->run == run && run != 0;
+}
+
 static inline void
 burst_add(struct burst *b, struct rte_mbuf *m)
 {

@@ -99,21 +99,22 @@ needs_check(const struct worker *w, const struct packet *p)
 		w->dp->ifaces[p->in].side == SIDE_UNPROTECTED);
 }
 
+#define NOT_ASKED 0xff
+
 /* What a burst asks the SPD: packets that are alike ask once. */
 struct asked {
 	struct spd_query queries[BURST_MAX];
-	uint8_t first[BURST_MAX], end[BURST_MAX]; /* the packets that ask it */
+	uint8_t of[BURST_MAX]; /* which of them is the packet's, or NOT_ASKED */
 	unsigned int n;
 };
 
 static_assert(BURST_MAX <= SPD_BURST, "a burst is answered at once");
 
-/* `run` packets from b->m[i] on. */
-static inline void
-ask(struct worker *w, struct asked *asked, const struct burst *b, unsigned int i, unsigned int run,
-    uint64_t tenant, enum spd_dir dir)
+/* The number of the query. */
+static inline uint8_t
+ask(struct worker *w, struct asked *asked, const struct rte_mbuf *m, uint64_t tenant,
+    enum spd_dir dir)
 {
-	const struct rte_mbuf *m = b->m[i];
 	struct spd_query *q = &asked->queries[asked->n];
 
 	packet_flow(m, &q->flow);
@@ -121,8 +122,7 @@ ask(struct worker *w, struct asked *asked, const struct burst *b, unsigned int i
 		frag_ports_apply(w, m, &q->flow);
 	q->tenant = tenant;
 	q->dir = dir;
-	asked->first[asked->n] = (uint8_t)i;
-	asked->end[asked->n++] = (uint8_t)(i + run);
+	return (uint8_t)asked->n++;
 }
 
 /* Whether a packet may come in. */
@@ -172,40 +172,52 @@ error_allowed(struct worker *w, const struct rte_mbuf *m)
 }
 
 /* Packets that are alike all need the check or none does. */
+static void
+ask_inbound(struct worker *w, struct asked *asked, const struct burst *b)
+{
+	uint8_t query = NOT_ASKED;
+	uint32_t run = 0;
+
+	asked->n = 0;
+	for (unsigned int i = 0; i < b->n; i++) {
+		const struct packet *p = packet(b->m[i]);
+
+		if (!packet_is_like(p, run)) {
+			run = p->run;
+			query = NOT_ASKED;
+			if (needs_check(w, p))
+				query = ask(w, asked, b->m[i], tenant_in(p),
+					    (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
+		}
+		asked->of[i] = query;
+	}
+}
+
 void
 spd_check(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_IN;
-	unsigned int kept = 0, next = 0, run;
+	unsigned int kept = 0, last = NOT_ASKED;
 	struct asked asked;
+	bool passes = true;
 
-	asked.n = 0;
-	for (unsigned int i = 0; i < b->n; i += run) {
-		const struct packet *p = packet(b->m[i]);
-
-		run = packets_alike(b->m + i, b->n - i);
-		if (needs_check(w, p))
-			ask(w, &asked, b, i, run, tenant_in(p),
-			    (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
-	}
+	ask_inbound(w, &asked, b);
 	if (asked.n == 0)
 		return;
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
-	for (unsigned int k = 0; k < asked.n; k++) {
-		bool passes =
-			check_packet(w, packet(b->m[asked.first[k]]), &asked.queries[k], &reason);
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct rte_mbuf *m = b->m[i];
 
-		while (next < asked.first[k])
-			b->m[kept++] = b->m[next++];
-		for (; next < asked.end[k]; next++) {
-			if (passes || error_allowed(w, b->m[next]))
-				b->m[kept++] = b->m[next];
-			else
-				packet_drop(w, b->m[next], reason);
+		if (asked.of[i] != last) {
+			last = asked.of[i];
+			passes = last == NOT_ASKED ||
+				 check_packet(w, packet(m), &asked.queries[last], &reason);
 		}
+		if (likely(passes || error_allowed(w, m)))
+			b->m[kept++] = m;
+		else
+			packet_drop(w, m, reason);
 	}
-	while (next < b->n)
-		b->m[kept++] = b->m[next++];
 	b->n = (uint16_t)kept;
 }
 
@@ -235,17 +247,17 @@ acquire(struct worker *w, struct policy *policy, const struct flow *flow)
 enum verdict { VERDICT_PROTECT, VERDICT_BYPASS, VERDICT_DROP, VERDICT_WAIT };
 
 /* Whether the flow lies in what policy and SA are for, as far as that can be seen. */
-static bool
+static inline bool
 carries(const struct policy *policy, const struct sa *sa, const struct flow *flow)
 {
 	return !spd_blind(policy, flow) &&
 	       (!sa->narrow || selector_match(&sa->control->detail->sel, flow));
 }
 
-/* Finds the SA that the policy wants; without one nothing leaves. */
-static enum verdict
-protect(struct worker *w, struct packet *p, struct policy *policy, const struct flow *flow,
-	enum drop_reason *reason)
+/* Finds the SA that the policy wants, in *found; without one nothing leaves. */
+static inline enum verdict
+protect(struct worker *w, const struct packet *p, struct policy *policy, const struct flow *flow,
+	struct sa **found, enum drop_reason *reason)
 {
 	struct sa *sa = policy_sa_for(policy, flow);
 
@@ -263,7 +275,7 @@ protect(struct worker *w, struct packet *p, struct policy *policy, const struct 
 		*reason = DROP_SELECTOR;
 		return VERDICT_DROP;
 	}
-	p->sa = sa;
+	*found = sa;
 	return VERDICT_PROTECT;
 }
 
@@ -300,24 +312,26 @@ is_own_ike(const struct worker *w, const struct packet *p, const struct flow *fl
 }
 
 /* An error that quotes what came from the protected side, or decrypted, leaves only protected. */
-static enum verdict
-outbound_verdict(struct worker *w, struct packet *p, const struct spd_query *q,
-		 enum drop_reason *reason)
+static inline enum verdict
+outbound_verdict(struct worker *w, const struct packet *p, const struct spd_query *q,
+		 struct sa **sa, enum drop_reason *reason)
 {
-	bool bypass = w->dp->config->spd.no_match == NO_MATCH_BYPASS;
 	struct policy *policy = q->policy;
+	bool bypass;
 
-	if (is_own_ike(w, p, &q->flow))
+	if (unlikely(is_own_ike(w, p, &q->flow)))
 		return VERDICT_BYPASS;
 	if (fragment_refused(w, p)) {
 		*reason = DROP_FRAG_POLICY;
 		return VERDICT_DROP;
 	}
-	if (policy != NULL) {
+	if (likely(policy != NULL)) {
 		policy_touch(w, policy);
-		if (policy->action == SPD_PROTECT)
-			return protect(w, p, policy, &q->flow, reason);
+		if (likely(policy->action == SPD_PROTECT))
+			return protect(w, p, policy, &q->flow, sa, reason);
 		bypass = policy->action == SPD_BYPASS;
+	} else {
+		bypass = w->dp->config->spd.no_match == NO_MATCH_BYPASS;
 	}
 	*reason = no_match_reason(p, q, DROP_POLICY_OUT);
 	return bypass && (p->flags & PACKET_QUOTES) == 0 ? VERDICT_BYPASS : VERDICT_DROP;
@@ -354,6 +368,25 @@ leave(struct worker *w, struct rte_mbuf *m, const struct spd_query *q, enum verd
 	packet_drop(w, m, reason);
 }
 
+static void
+ask_outbound(struct worker *w, struct asked *asked, const struct burst *b)
+{
+	unsigned int n = b->n;
+	uint8_t query = NOT_ASKED;
+	uint32_t run = 0;
+
+	asked->n = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		const struct packet *p = packet(b->m[i]);
+
+		if (!packet_is_like(p, run)) {
+			run = p->run;
+			query = ask(w, asked, b->m[i], p->tenant, SPD_OUT);
+		}
+		asked->of[i] = query;
+	}
+}
+
 /*
  * Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`.
  * Packets of one query fare alike.
@@ -362,31 +395,29 @@ void
 spd_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_OUT;
-	unsigned int kept = 0, next = 0, run;
+	enum verdict verdict = VERDICT_DROP;
+	unsigned int n = b->n, kept = 0, last = NOT_ASKED;
+	struct sa *sa = NULL;
 	struct asked asked;
 
-	asked.n = 0;
-	for (unsigned int i = 0; i < b->n; i += run) {
-		run = packets_alike(b->m + i, b->n - i);
-		ask(w, &asked, b, i, run, packet(b->m[i])->tenant, SPD_OUT);
-	}
+	ask_outbound(w, &asked, b);
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
 	prefetch_sas(w, &asked);
-	for (unsigned int k = 0; k < asked.n; k++) {
-		struct packet *first = packet(b->m[next]);
-		enum verdict verdict = outbound_verdict(w, first, &asked.queries[k], &reason);
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		const struct spd_query *q = &asked.queries[asked.of[i]];
 
-		for (; next < asked.end[k]; next++) {
-			struct rte_mbuf *m = b->m[next];
-
-			if (likely(verdict == VERDICT_PROTECT)) {
-				packet(m)->sa = first->sa;
-				b->m[kept++] = m;
-			} else if (asked.queries[k].policy == NULL && protect_error(w, m)) {
-				b->m[kept++] = m;
-			} else {
-				leave(w, m, &asked.queries[k], verdict, reason);
-			}
+		if (asked.of[i] != last) {
+			last = asked.of[i];
+			verdict = outbound_verdict(w, packet(m), q, &sa, &reason);
+		}
+		if (likely(verdict == VERDICT_PROTECT)) {
+			packet(m)->sa = sa;
+			b->m[kept++] = m;
+		} else if (q->policy == NULL && protect_error(w, m)) {
+			b->m[kept++] = m;
+		} else {
+			leave(w, m, q, verdict, reason);
 		}
 	}
 	b->n = (uint16_t)kept;
