@@ -299,10 +299,13 @@ class TestTraps:
 
 class TestLiveness:
     def test_inactivity_timeout(self, moon, sun, eye):
-        """charon reads when the policies were last used: not before, and then soon."""
-        up(moon, sun, inactivity="1s")
+        """
+        charon reads when the policies were last used: not before, and then soon. (It is told whole
+        seconds: a policy that was used just before another one begins has been idle for one.)
+        """
+        up(moon, sun, inactivity="3s")
         with Flow(moon.client, sun.client, BOB, interval=0.01) as flow:
-            flow.await_more(200)
+            flow.await_more(400)
             assert moon.charon.children("net")
         moon.charon.await_children("net", 0)
         assert moon.charon.sas()[0]["state"] == "ESTABLISHED"
