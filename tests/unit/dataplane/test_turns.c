@@ -52,12 +52,10 @@ longest(enum turn kind, uint64_t seconds)
 	return turns_longest(&turns, kind, seconds);
 }
 
-/* Sooner or later one turn is not interrupted. */
+/* Sooner or later one turn is not interrupted, whatever the last one was. */
 static void
-spin_whole(uint64_t seconds)
+spin_whole(uint64_t begin, uint64_t seconds)
 {
-	uint64_t begin = turns_begin(&turns);
-
 	for (int i = 0; i < TRIES && longest(TURN_WHOLE, seconds) < TICKS; i++)
 		begin = spin(begin, TICKS);
 	assert_true(longest(TURN_WHOLE, seconds) >= TICKS);
@@ -66,10 +64,12 @@ spin_whole(uint64_t seconds)
 static void
 test_a_turn_with_the_core_is_whole(void **state)
 {
+	uint64_t begin;
+
 	(void)state;
-	turns_start(&turns, NOW);
+	begin = turns_start(&turns, NOW);
 	assert_int_equal(longest(TURN_WHOLE, NOW), 0);
-	spin_whole(NOW);
+	spin_whole(begin, NOW);
 }
 
 static void
@@ -80,7 +80,7 @@ test_a_turn_without_the_core_is_broken_and_the_next_is_not(void **state)
 	(void)state;
 	assert_int_equal(longest(TURN_WHOLE, NOW), 0);
 	assert_true(longest(TURN_BROKEN, NOW) > 0 && longest(TURN_BROKEN, NOW) <= end - begin);
-	spin_whole(NOW);
+	spin_whole(end, NOW);
 }
 
 static void
@@ -109,8 +109,7 @@ test_the_longest_stays(void **state)
 	uint64_t begin, most;
 
 	(void)state;
-	turns_start(&turns, NOW);
-	spin_whole(NOW);
+	spin_whole(turns_start(&turns, NOW), NOW);
 	most = longest(TURN_WHOLE, NOW);
 	begin = turns_begin(&turns);
 	for (int i = 0; i < 100; i++)
@@ -124,8 +123,7 @@ test_what_was_a_minute_ago_is_forgotten(void **state)
 	const uint64_t most = TURNS_PERIODS * TURNS_PERIOD, least = most - TURNS_PERIOD;
 
 	(void)state;
-	turns_start(&turns, NOW);
-	spin_whole(NOW);
+	spin_whole(turns_start(&turns, NOW), NOW);
 	for (uint64_t s = 1; s <= least; s++) {
 		turns_clock(&turns, NOW + s);
 		assert_true(longest(TURN_WHOLE, NOW + s) >= TICKS);
