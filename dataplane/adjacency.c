@@ -225,14 +225,19 @@ leave(struct worker *w, struct burst *ready, struct rte_mbuf *const *m, unsigned
 	/* Relaxed: seen a poll later at worst. */
 	bool up = atomic_load_explicit(&out->up, memory_order_relaxed);
 	uint32_t longest = up ? out->mtu : 0;
+	uint16_t count = ready->n;
 
 	for (unsigned int i = 0; i < n; i++) {
 		packet(m[i])->out = number;
-		if (unlikely(rte_pktmbuf_pkt_len(m[i]) > longest))
+		if (unlikely(rte_pktmbuf_pkt_len(m[i]) > longest)) {
+			ready->n = count;
 			leave_otherwise(w, ready, m[i], out, up, l2);
-		else if (likely(put_l2(w, m[i], l2)))
-			burst_add(ready, m[i]);
+			count = ready->n;
+		} else if (likely(put_l2(w, m[i], l2))) {
+			ready->m[count++] = m[i];
+		}
 	}
+	ready->n = count;
 }
 
 void

@@ -78,6 +78,7 @@ finish_sealed(struct worker *w, struct rte_mbuf *const *m, const struct crypto_o
 	bool udp6 = (sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6;
 	uint32_t fixed = (sa->carrier == IPPROTO_UDP ? UDP_HEADER : 0) +
 			 (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+	struct rte_mbuf **leaving = w->leaving.m + w->leaving.n;
 	uint32_t packets = 0, bytes = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -87,15 +88,15 @@ finish_sealed(struct worker *w, struct rte_mbuf *const *m, const struct crypto_o
 			packet_drop(w, m[i], DROP_CRYPTO);
 			continue;
 		}
-		packets++;
 		/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
 		bytes += rte_pktmbuf_pkt_len(m[i]) - p->l4_off - fixed;
-		if (udp6)
+		if (unlikely(udp6))
 			udp6_checksum(m[i], p);
 		p->flags |= PACKET_SEALED;
 		p->sa = NULL;
-		burst_add(&w->leaving, m[i]);
+		leaving[packets++] = m[i];
 	}
+	w->leaving.n += (uint16_t)packets;
 	if (packets > 0)
 		sad_charge(w->dp->sad, w->id, sa, packets, bytes, w->now);
 	w->count.sealed += packets;

@@ -136,6 +136,8 @@ alike_by_spi(const struct burst *b, unsigned int i)
 
 	if (likely(packet(b->m[i])->spi_lead == 0))
 		return n;
+	if (unlikely(!has_header(b->m[i])))
+		return 1;
 	spi = esp_header(b->m[i])->spi;
 	while (same < n && has_header(b->m[i + same]) && esp_header(b->m[i + same])->spi == spi)
 		same++;
@@ -169,9 +171,10 @@ sad_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_NO_SA;
 	struct ours known = {0};
-	unsigned int kept = 0, run;
+	unsigned int kept = 0, run, first = alike_by_spi(b, 0);
 
-	prefetch_sas(w, b);
+	if (first < b->n)
+		prefetch_sas(w, b);
 	for (unsigned int i = 0; i < b->n; i += run) {
 		union ip_addr dst = ip_dst(b->m[i]);
 		bool ours = is_ours(w, packet(b->m[i]), &dst, &known);
@@ -179,7 +182,7 @@ sad_stage(struct worker *w, struct burst *b)
 
 		run = 1;
 		if (likely(sa != NULL)) {
-			run = alike_by_spi(b, i);
+			run = i == 0 ? first : alike_by_spi(b, i);
 			for (unsigned int k = i; k < i + run; k++) {
 				packet(b->m[k])->sa = sa;
 				b->m[kept++] = b->m[k];

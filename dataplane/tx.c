@@ -68,9 +68,11 @@ turn_away(struct worker *w, const struct port *port, struct rte_mbuf *m)
 		packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
 }
 
-/* Frames of one interface. They are counted before they are sent: then they are not ours to look at
- * any more. */
-static void
+/*
+ * Frames of one interface, the first of those in the burst from m[0] on; how many. They are counted
+ * before they are sent: then they are not ours to look at any more.
+ */
+static unsigned int
 gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n)
 {
 	const struct port *port = &w->dp->ports[w->dp->ifaces[out].port];
@@ -78,8 +80,9 @@ gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n
 	uint16_t number = port->number, count = w->tx_count[number];
 	struct rte_mbuf **queue = w->tx[number];
 	uint64_t bytes = 0;
+	unsigned int i;
 
-	for (unsigned int i = 0; i < n; i++) {
+	for (i = 0; i < n && packet(m[i])->out == out; i++) {
 		uint32_t len = rte_pktmbuf_pkt_len(m[i]);
 
 		bytes += len;
@@ -96,20 +99,14 @@ gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n
 		}
 	}
 	w->tx_count[number] = count;
-	count_sent(w, out, n, bytes);
+	count_sent(w, out, i, bytes);
+	return i;
 }
 
 void
 tx(struct worker *w, struct burst *b)
 {
-	unsigned int end;
-
-	for (unsigned int i = 0; i < b->n; i = end) {
-		uint16_t out = packet(b->m[i])->out;
-
-		for (end = i + 1; end < b->n && packet(b->m[end])->out == out;)
-			end++;
-		gather(w, out, b->m + i, end - i);
-	}
+	for (unsigned int i = 0; i < b->n;)
+		i += gather(w, packet(b->m[i])->out, b->m + i, b->n - i);
 	b->n = 0;
 }
