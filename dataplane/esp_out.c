@@ -105,18 +105,23 @@ encap_begin(const struct worker *w, struct encap *e, const struct packet *p)
 {
 	const struct sa *sa = p->sa;
 
-	e->sa = sa;
-	e->flow_hash = esp_flow_hash(sa);
-	e->vrf = w->dp->ifaces[p->out].vrf;
-	outer_begin(&e->outer, sa); /* for tunnel mode, as all below */
-	e->iv_base = sa->iv_base;
-	e->front = sa->outer_len + sa->iv_len;
-	e->icv_len = sa->icv_len;
-	e->align = sa->align;
-	e->iv_len = sa->iv_len;
-	e->family = sa->family;
-	e->ip_len = e->outer.v4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
-	e->plain = esp_op_is_plain(sa);
+	*e = (struct encap){
+		.sa = sa,
+		.flow_hash = esp_flow_hash(sa),
+		.vrf = w->dp->ifaces[p->out].vrf,
+		.iv_base = sa->iv_base,
+		.front = sa->outer_len + sa->iv_len,
+		.icv_len = sa->icv_len,
+		.align = sa->align,
+		.iv_len = sa->iv_len,
+		.family = sa->family,
+		.ip_len = sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr)
+						  : sizeof(struct rte_ipv6_hdr),
+		.plain = esp_op_is_plain(sa),
+	};
+	/* In other modes the template is shorter than an IP header. */
+	if (likely(sa->mode == SA_MODE_TUNNEL))
+		outer_begin(&e->outer, sa);
 }
 
 /* Tunnel mode. False where the mbuf has no room; it is unchanged then. */
