@@ -407,6 +407,23 @@ enter_tenant(const struct dataplane *dp, const struct sa *sa, struct packet *p)
 	return false;
 }
 
+/* The inner header, behind `front` bytes, of a packet that has `len`. */
+static inline bool
+parse_inner(struct worker *w, struct rte_mbuf *m, uint8_t family, uint32_t front, uint32_t len)
+{
+	enum drop_reason reason;
+
+	if (likely(family == FAMILY_V4 && ip_parse_plain(m, front, len, true, &w->runs)))
+		return true;
+	packet_adj(m, (uint16_t)front);
+	packet_cut(m, len);
+	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
+	if (!ip_parse(m, true, &reason) || packet(m)->family != family)
+		return false;
+	ip_parse_run(m, &w->runs);
+	return true;
+}
+
 enum drop_reason
 inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front,
 	      uint32_t len)
@@ -415,21 +432,16 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 	const struct sa *sa = p->sa;
 	uint8_t family = next_header == IPPROTO_IPIP ? FAMILY_V4 : FAMILY_V6;
 	uint8_t outer_tos = tos_get(rte_pktmbuf_mtod(m, void *), p->family);
-	enum drop_reason reason;
 
-	if (next_header != IPPROTO_IPIP && next_header != IPPROTO_IPV6)
+	if (unlikely(next_header != IPPROTO_IPIP && next_header != IPPROTO_IPV6))
 		return DROP_NEXT_HEADER;
 	p->l2_len = 0;
-	packet_adj(m, (uint16_t)front);
-	packet_cut(m, len);
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->spi_lead = 0;
-	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
-	if (!ip_parse(m, true, &reason) || p->family != family)
+	if (!parse_inner(w, m, family, front, len))
 		return DROP_INNER;
 	if (!tos_decap(w, sa, outer_tos, rte_pktmbuf_mtod(m, void *), family))
 		return DROP_ECN;
-	ip_parse_run(m, &w->runs);
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 

@@ -77,6 +77,9 @@ packet_flow(const struct rte_mbuf *m, struct flow *flow)
 	memcpy(&flow->dport, l4 + 2, sizeof(flow->dport));
 }
 
+/* packet.flags of packets that no other is like. */
+#define IP_RUN_NONE (PACKET_MERGED | PACKET_FROM_HOST | PACKET_LARGE)
+
 /*
  * Ends the parsing of a packet: it is like none before it, but those behind it may be like it,
  * where addresses, and the ports or what stands in their place, tell all of their flow. Nothing is
@@ -86,13 +89,12 @@ packet_flow(const struct rte_mbuf *m, struct flow *flow)
 static inline void
 ip_parse_run(struct rte_mbuf *m, uint32_t *runs)
 {
-	const uint16_t own = PACKET_MERGED | PACKET_FROM_HOST | PACKET_LARGE;
 	struct packet *p = packet(m);
 	size_t header =
 		p->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 
 	p->run = 0;
-	if (likely(p->fragment == 0 && p->l4_off == header && (p->flags & own) == 0 &&
+	if (likely(p->fragment == 0 && p->l4_off == header && (p->flags & IP_RUN_NONE) == 0 &&
 		   p->proto != IPPROTO_MH && rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t)))
 		p->run = ++*runs;
 }
@@ -134,7 +136,7 @@ ip_parse_plain(struct rte_mbuf *m, uint32_t front, uint32_t room, bool check_sum
 	uint64_t first;
 	uint8_t proto;
 
-	if (unlikely(room < least))
+	if (unlikely(room < least || (p->flags & IP_RUN_NONE) != 0))
 		return false;
 	memcpy(&first, ip, sizeof(first));
 	first = rte_be_to_cpu_64(first);
