@@ -7,7 +7,8 @@ bench/instructions.json is what the change is measured from. This reports; it do
     bench/instructions.py [--keep] [--all]      SEALANE_BUILD is the build (default build/)
 
 Not counted are the crypto library, which has other code for a processor without AVX-512 (as
-valgrind's is), and the benchmark's own source and sink. Of the packets with 512 bytes, one SA.
+valgrind's is), and the benchmark's own source and sink. Packets have 512 bytes. They are of one SA,
+where most are like the one before, or of 1,000 in random order, where hardly any is.
 """
 
 import argparse
@@ -23,18 +24,21 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = Path(os.environ.get("SEALANE_BUILD", ROOT / "build"))
 KEPT = ROOT / "bench/instructions.json"
 
+MANY = ["--sas", "1000", "--order", "random"]
+CASES = {"out": ["--direction", "out"], "in": ["--direction", "in"],
+         "out1000": ["--direction", "out", *MANY], "in1000": ["--direction", "in", *MANY]}
 LAPS = (10, 30)  # the difference of two runs has no beginnings in it
 PACKETS = (LAPS[1] - LAPS[0]) * 2 * 256  # each lap comes twice: whole, and by stages
 NOT_OURS = re.compile(r"^(source|sink|change|__wrap_\w+|0x\w+)$")
 
 
-def counts(direction, laps):
+def counts(arguments, laps):
     """Instructions of each function within worker_poll()."""
     with tempfile.NamedTemporaryFile() as file:
         subprocess.run(
             ["valgrind", "--tool=callgrind", "--toggle-collect=worker_poll",
-             f"--callgrind-out-file={file.name}", BUILD / "bench/sealane-bench", "--direction",
-             direction, "--size", "512", "--repeat", str(laps)], check=True, capture_output=True)
+             f"--callgrind-out-file={file.name}", BUILD / "bench/sealane-bench", *arguments,
+             "--size", "512", "--repeat", str(laps)], check=True, capture_output=True)
         report = subprocess.run(
             ["callgrind_annotate", "--threshold=100", "--show-percs=no", "--auto=no", file.name],
             check=True, capture_output=True, text=True).stdout
@@ -45,8 +49,8 @@ def counts(direction, laps):
     return found
 
 
-def measure(direction):
-    few, many = (counts(direction, laps) for laps in LAPS)
+def measure(arguments):
+    few, many = (counts(arguments, laps) for laps in LAPS)
     return {function: round((many[function] - few[function]) / PACKETS, 1) for function in many
             if many[function] - few[function] >= PACKETS / 20}
 
@@ -66,11 +70,11 @@ def main():
     parser.add_argument("--all", action="store_true", help="print functions that did not change, too")
     options = parser.parse_args()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    now = {direction: measure(direction) for direction in ("out", "in")}
+    now = {case: measure(arguments) for case, arguments in CASES.items()}
     print("instructions a packet, and how many more than those kept")
-    for direction, functions in now.items():
-        for function, a, b in compare(functions, kept.get(direction, {}), options.all):
-            print(f"{direction:<3} {function:<28} {a:7.1f} {round(a - b, 1) + 0:+8.1f}")
+    for case, functions in now.items():
+        for function, a, b in compare(functions, kept.get(case, {}), options.all):
+            print(f"{case:<7} {function:<28} {a:7.1f} {round(a - b, 1) + 0:+8.1f}")
     if options.keep:
         KEPT.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
 
