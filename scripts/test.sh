@@ -128,7 +128,7 @@ if [[ $install ]]; then
 fi
 
 single "build (gcc)" build build-gcc gcc && gcc=yes
-single "build (clang)" build build-clang clang
+single "build (clang)" build build-clang clang && clang=yes
 single "build (asan, ubsan)" build build-asan gcc \
 	-Db_sanitize=address,undefined -Db_lundef=false && asan=yes
 
@@ -160,6 +160,7 @@ if [[ ${gcc-} ]]; then
 		/usr/bin/python3 bench/instructions.py
 	sed 's/^/        /' "$logs/out"
 fi
+[[ -z ${clang-} ]] || unit clang
 if [[ ${asan-} ]]; then
 	unit asan
 	kernel asan
