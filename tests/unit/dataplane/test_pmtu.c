@@ -212,12 +212,35 @@ another_workers_packet_is_cut_after_sealing_by_the_owner(void **state)
 	assert_int_equal(e.dp->workers[1]->count.made, 1);
 }
 
+/* Where no path MTU is known: with DF, a byte more is answered instead of sealed. */
+static void
+C61_B32_what_is_longer_than_the_tunnel_takes_is_answered(void **state)
+{
+	uint32_t most = esp_inner_mtu(add_sa(&(struct tunnel){.outer = FAMILY_V4}), 1500);
+	static uint8_t frame[2048];
+	size_t l2 = engine_put_l2(&e, frame, 0, RTE_ETHER_TYPE_IPV4);
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + l2);
+
+	protect_all_to_the_far_side();
+	for (uint32_t len = most; len < most + 2; len++) {
+		put_ipv4(frame + l2, LAN_HOST, FAR_HOST, IPPROTO_UDP, len - 20);
+		ip->fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG);
+		ip->hdr_checksum = 0;
+		ip->hdr_checksum = rte_cpu_to_be_16((uint16_t)~naive_sum(0, ip, sizeof(*ip)));
+		assert_int_equal(engine_fate(&e, 0, frame, l2 + len),
+				 len == most ? DROP_COUNT : DROP_MTU);
+		assert_int_equal(e.dp->workers[0]->count.sealed, 1);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_inner_mtu_is_exact_for_every_suite, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			C61_B32_what_is_longer_than_the_tunnel_takes_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			identifications_return_after_65536_packets_of_all_workers,
 			setup_two_workers, teardown),
