@@ -44,7 +44,7 @@ static const uint8_t *
 open(struct crypto_ctx *crypto, const struct traffic *t, uint8_t *outer, uint32_t number,
      uint32_t size)
 {
-	alignas(64) static uint8_t key[KEY_ROOM];
+	alignas(64) uint8_t key[KEY_ROOM];
 	uint8_t raw[SAD_KEY_MAX], auth[SAD_KEY_MAX];
 	struct crypto_op op;
 	struct sa sa;
