@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the files of the SAD share: sad.c (adding, deleting, finding), sad_spi.c (the SPI index),
- * sa_check.c (what a request must fulfil), sad_key.c (what must hold of keys, numbers and IVs),
- * sa_fill.c (the SA as workers see it) and sad_usage.c (counters and lifetimes). Nobody else
- * includes this.
+ * What the files of the SAD share: sad.c (adding, deleting, finding), sad_change.c (changing),
+ * sad_spi.c (the SPI index), sa_check.c (what a request must fulfil), sad_key.c (what must hold of
+ * keys, numbers and IVs), sa_fill.c (the SA as workers see it) and sad_usage.c (counters and
+ * lifetimes). Nobody else includes this.
  */
 #pragma once
 
@@ -126,6 +126,8 @@ hash_addr(uint64_t hash, const union ip_addr *addr)
 struct slot *slot_take(struct sad *sad, struct reason *why); /* or NULL: -ENOSPC */
 void slot_give(struct sad *sad, struct slot *slot); /* the reverse: nobody may know it any more */
 void slot_retire(struct sad *sad, struct slot *slot);
+struct slot *slot_find(struct sad *sad, const struct sa_id *id); /* or NULL */
+void slot_tell(struct sad *sad, struct slot *slot, bool added);  /* to all observers */
 uint64_t index_hash(const struct sad *sad, enum sad_index kind);
 uint64_t id_hash(const struct sad *sad, const struct sa_id *id);
 
