@@ -48,20 +48,6 @@ variables_of_library(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 static void
-seal_and_open(struct crypto_ctx *ctx, unsigned int suite, const void *key)
-{
-	uint8_t bytes[WIRE_MAX] = {0};
-	struct wire w = {.suite = suite, .text_len = 64, .bytes = bytes};
-	struct crypto_op op;
-
-	wire_seal_op(&w, key, &op);
-	crypto_seal(ctx, &op, 1);
-	wire_open_op(&w, key, &op);
-	crypto_open(ctx, &op, 1);
-	assert_int_equal(op.ok, 1);
-}
-
-static void
 test_gcm_writes_to_nothing_shared(void **state)
 {
 	struct crypto_ctx *ctx = crypto_ctx_new(CRYPTO_IPSEC_MB, NULL);
@@ -75,7 +61,7 @@ test_gcm_writes_to_nothing_shared(void **state)
 			continue;
 		key = new_key(ctx, suite, 0);
 		assert_int_equal(mprotect(variables.start, variables.size, PROT_READ), 0);
-		seal_and_open(ctx, suite, key);
+		wire_seal_and_open(ctx, suite, key);
 		assert_int_equal(mprotect(variables.start, variables.size, PROT_READ | PROT_WRITE),
 				 0);
 		free(key);

@@ -44,20 +44,6 @@ __wrap_free(void *block)
 }
 
 static void
-seal_and_open(struct crypto_ctx *ctx, unsigned int suite, const void *key)
-{
-	uint8_t bytes[WIRE_MAX] = {0};
-	struct wire w = {.suite = suite, .text_len = 64, .bytes = bytes};
-	struct crypto_op op;
-
-	wire_seal_op(&w, key, &op);
-	crypto_seal(ctx, &op, 1);
-	wire_open_op(&w, key, &op);
-	crypto_open(ctx, &op, 1);
-	assert_int_equal(op.ok, 1);
-}
-
-static void
 test_a_freed_context_holds_no_key(void **state)
 {
 	uint64_t random = 1;
@@ -74,7 +60,7 @@ test_a_freed_context_holds_no_key(void **state)
 				continue;
 			key = aligned_alloc(64, crypto_key_size(ctx, s));
 			crypto_key_expand(ctx, s, spy.key, spy.auth_key, key);
-			seal_and_open(ctx, s, key);
+			wire_seal_and_open(ctx, s, key);
 			crypto_zeroize(key, crypto_key_size(ctx, s));
 			free(key);
 		}

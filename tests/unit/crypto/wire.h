@@ -163,3 +163,18 @@ new_key(struct crypto_ctx *ctx, unsigned int suite, unsigned int n)
 	crypto_key_expand(ctx, suite, key, auth_key, expanded);
 	return expanded;
 }
+
+/* Seals a packet and opens it again. */
+static inline void
+wire_seal_and_open(struct crypto_ctx *ctx, unsigned int suite, const void *key)
+{
+	uint8_t bytes[WIRE_MAX] = {0};
+	struct wire w = {.suite = suite, .text_len = 64, .bytes = bytes};
+	struct crypto_op op;
+
+	wire_seal_op(&w, key, &op);
+	crypto_seal(ctx, &op, 1);
+	wire_open_op(&w, key, &op);
+	crypto_open(ctx, &op, 1);
+	assert_int_equal(op.ok, 1);
+}
