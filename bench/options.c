@@ -37,7 +37,7 @@ static const char usage[] =
 	"  --workers N\n"
 	"  --backend ipsec-mb|openssl\n"
 	"  --burst N                packets that a port gives at once, at most 64\n"
-	"  --repeat N               laps of 256 packets, of which the fastest but one in 1,000 counts\n"
+	"  --repeat N               laps of 256 packets; the fastest but one in 1,000 counts\n"
 	"  --latency N              measure as well how long N packets are in a worker\n"
 	"  --json FILE\n";
 
