@@ -3,9 +3,10 @@
 Whether changes stop a worker: an engine forwards at a part of its capacity on one core, while from
 another one its control socket gets adds, rekeyings, updates and deletions of SAs and policies
 (bench/control). Prints JSON: for a time without changes and for one with them, what was lost, and the
-longest that the worker was away from its queues, as it measured it itself. Wants root, and two cores
-without other work: where the worker loses its core to somebody, `switched_gap_us` says so, and packets
-are lost to that.
+longest that the worker was away from its queues, as it measured it itself, and how often it was for
+more than 100 us. Wants root, and two cores without other work: where the worker loses its core to
+somebody, `switched_gap_us` says so, and packets are lost to that. Interrupts and a hypervisor are
+neither's doing: what the two times have in common is the machine's.
 
     sudo SEALANE_BUILD=$PWD/build-bench /usr/bin/python3 bench/changes.py [--sas N] [--rate R] ...
 """
@@ -35,7 +36,7 @@ def what_was(paced, before):
     """Since the losses before: losses, and the worker's longest gaps."""
     lost = {reason: n - before.get(reason, 0) for reason, n in paced.lost().items()}
     return {"lost": {reason: n for reason, n in lost.items() if n},
-            **{key: paced.worker()[key] for key in ("gap_us", "switched_gap_us")}}
+            **{key: paced.worker()[key] for key in ("gap_us", "long_gaps", "switched_gap_us")}}
 
 
 def start(netns, options, packets):

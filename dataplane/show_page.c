@@ -642,7 +642,7 @@ worker_time(json_t *o, const struct worker_counters *count)
 		   cycles ? (uint64_t)(100.0 * (double)count->busy_cycles / (double)cycles) : 0);
 }
 
-/* The longest turns of the last minute, in microseconds. */
+/* Turns of the last minute: the longest, in microseconds, and how many were long. */
 static void
 worker_turns(json_t *o, const struct worker *w)
 {
@@ -650,6 +650,7 @@ worker_turns(json_t *o, const struct worker *w)
 	uint64_t now = (uint64_t)time(NULL);
 
 	put_number(o, "gap_us", (uint64_t)((double)turns_longest(&w->turns, TURN_WHOLE, now) / us));
+	put_number(o, "long_gaps", turns_long(&w->turns, now));
 	put_number(o, "switched_gap_us",
 		   (uint64_t)((double)turns_longest(&w->turns, TURN_BROKEN, now) / us));
 }

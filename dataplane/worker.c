@@ -125,7 +125,7 @@ worker_main(void *arg)
 
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	rte_rcu_qsbr_thread_online(qsbr, w->id);
-	w->tsc = turns_start(&w->turns, w->now);
+	w->tsc = turns_start(&w->turns, w->now, rte_get_tsc_hz());
 	/* Relaxed: seen a poll later at worst. */
 	while (!atomic_load_explicit(&w->dp->stop, memory_order_relaxed)) {
 		unsigned int n;

@@ -87,8 +87,8 @@ set_up(void **state)
 	memset(&watch, 0, sizeof(watch));
 	memset(&other, 0, sizeof(other));
 	watch.dp = other.dp = &dp;
-	turns_start(&watch.turns, 0);
-	turns_start(&other.turns, 0);
+	turns_start(&watch.turns, 0, 0);
+	turns_start(&other.turns, 0, 0);
 	other.id = 1;
 	dp.workers[0] = &watch;
 	dp.workers[1] = &other;

@@ -15,6 +15,7 @@
 
 #define NOW   UINT64_C(1800000000)
 #define TICKS 20000
+#define HZ    (TICKS / 2 * UINT64_C(1000000) / TURNS_LONG_US) /* what lasts TICKS is long */
 #define TRIES 10000 /* on a machine where others want the core as well */
 
 static struct turns turns;
@@ -67,7 +68,7 @@ test_a_turn_with_the_core_is_whole(void **state)
 	uint64_t begin;
 
 	(void)state;
-	begin = turns_start(&turns, NOW);
+	begin = turns_start(&turns, NOW, HZ);
 	assert_int_equal(longest(TURN_WHOLE, NOW), 0);
 	spin_whole(begin, NOW);
 }
@@ -75,7 +76,7 @@ test_a_turn_with_the_core_is_whole(void **state)
 static void
 test_a_turn_without_the_core_is_broken_and_the_next_is_not(void **state)
 {
-	uint64_t begin = turns_start(&turns, NOW), end = sleep_through(begin);
+	uint64_t begin = turns_start(&turns, NOW, HZ), end = sleep_through(begin);
 
 	(void)state;
 	assert_int_equal(longest(TURN_WHOLE, NOW), 0);
@@ -93,7 +94,7 @@ test_a_sleep_between_turns_is_part_of_none(void **state)
 	/* A machine that stands still between the two ends of a turn may do so again. */
 	for (int i = 0; i < TRIES; i++) {
 		set_up(state);
-		before = turns_start(&turns, NOW);
+		before = turns_start(&turns, NOW, HZ);
 		nanosleep(&ts, NULL);
 		after = turns_begin(&turns);
 		turns_next(&turns, after);
@@ -109,7 +110,7 @@ test_the_longest_stays(void **state)
 	uint64_t begin, most;
 
 	(void)state;
-	spin_whole(turns_start(&turns, NOW), NOW);
+	spin_whole(turns_start(&turns, NOW, HZ), NOW);
 	most = longest(TURN_WHOLE, NOW);
 	begin = turns_begin(&turns);
 	for (int i = 0; i < 100; i++)
@@ -123,7 +124,7 @@ test_what_was_a_minute_ago_is_forgotten(void **state)
 	const uint64_t most = TURNS_PERIODS * TURNS_PERIOD, least = most - TURNS_PERIOD;
 
 	(void)state;
-	spin_whole(turns_start(&turns, NOW), NOW);
+	spin_whole(turns_start(&turns, NOW, HZ), NOW);
 	for (uint64_t s = 1; s <= least; s++) {
 		turns_clock(&turns, NOW + s);
 		assert_true(longest(TURN_WHOLE, NOW + s) >= TICKS);
@@ -135,12 +136,50 @@ test_what_was_a_minute_ago_is_forgotten(void **state)
 	assert_int_equal(longest(TURN_WHOLE, NOW + least), 0);
 }
 
+static void
+test_long_turns_with_the_core_are_counted_for_a_minute(void **state)
+{
+	uint64_t begin = sleep_through(turns_start(&turns, NOW, HZ)), first;
+
+	(void)state;
+	assert_int_equal(turns_long(&turns, NOW), 0);
+	spin_whole(begin, NOW);
+	first = turns_long(&turns, NOW);
+	assert_true(first >= 1);
+	/* Shorter than the longest, and counted all the same. */
+	begin = turns_begin(&turns);
+	for (int i = 0; i < TRIES && turns_long(&turns, NOW) == first; i++)
+		begin = spin(begin, TICKS * 3 / 4);
+	assert_true(turns_long(&turns, NOW) > first);
+	turns_clock(&turns, NOW + TURNS_PERIOD);
+	assert_true(turns_long(&turns, NOW + TURNS_PERIOD) > first);
+	assert_int_equal(turns_long(&turns, NOW + TURNS_PERIOD * TURNS_PERIODS), 0);
+}
+
+static void
+test_short_turns_are_not_counted(void **state)
+{
+	uint64_t begin;
+
+	(void)state;
+	/* A machine that stands still makes them long: some of the tries are short all through. */
+	for (int i = 0; i < TRIES; i++) {
+		set_up(state);
+		begin = turns_start(&turns, NOW, HZ);
+		for (int k = 0; k < 10; k++)
+			begin = spin(begin, TICKS / 100);
+		if (longest(TURN_WHOLE, NOW) > 0 && longest(TURN_WHOLE, NOW) < TICKS / 2)
+			break;
+	}
+	assert_int_equal(turns_long(&turns, NOW), 0);
+}
+
 static void *
 rest(void *begin)
 {
 	uint64_t *end = begin;
 
-	*end = sleep_through(turns_start(&turns, NOW));
+	*end = sleep_through(turns_start(&turns, NOW, HZ));
 	return NULL;
 }
 
@@ -167,6 +206,9 @@ main(void)
 		cmocka_unit_test_setup(test_a_sleep_between_turns_is_part_of_none, set_up),
 		cmocka_unit_test_setup(test_the_longest_stays, set_up),
 		cmocka_unit_test_setup(test_what_was_a_minute_ago_is_forgotten, set_up),
+		cmocka_unit_test_setup(test_long_turns_with_the_core_are_counted_for_a_minute,
+				       set_up),
+		cmocka_unit_test_setup(test_short_turns_are_not_counted, set_up),
 		cmocka_unit_test_setup(test_each_thread_has_its_own, set_up),
 	};
 
