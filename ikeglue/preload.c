@@ -23,7 +23,11 @@
 #include <linux/netlink.h>
 
 #include "hello.h"
+#include "real.h"
 #include "redirect.h"
+
+/* What programs, and their libraries, find instead of the C library's; nothing else of ours. */
+#pragma GCC visibility push(default)
 
 /* Called by programs built with _FORTIFY_SOURCE; no header declares them. */
 ssize_t __recv_chk(int fd, void *buf, size_t n, size_t size, int flags);
@@ -499,3 +503,5 @@ epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 		redirect_watch(epfd, op, fd, event);
 	return rc;
 }
+
+#pragma GCC visibility pop

@@ -6,33 +6,29 @@
 #include "redirect.h"
 
 #include <assert.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <linux/netlink.h>
 #include <linux/xfrm.h>
 
+#include "dial.h"
 #include "hello.h"
+#include "real.h"
 #include "recall.h"
 #include "watches.h"
 
-#define DEFAULT_PATH "/run/sealane/xfrm.sock"
-#define FDS_MAX      65536 /* descriptor numbers that can be redirected */
-#define LINKS_MAX    64    /* sockets of one program at a time */
-#define DIAL_SECONDS 2     /* that connecting may take: the engine is stopped, its queue full */
-#define REVIVE_MS    200   /* between two looks whether the engine is back */
+#define FDS_MAX   65536 /* descriptor numbers that can be redirected */
+#define LINKS_MAX 64    /* sockets of one program at a time */
+#define REVIVE_MS 200   /* between two looks whether the engine is back */
 
 /* A socket; its duplicates share it. Everything under the lock. */
 struct link {
@@ -53,45 +49,8 @@ static unsigned int era;                        /* how often that was all; under
 static _Atomic uint8_t link_of[FDS_MAX];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pid_t owner; /* a child of vfork() shares our memory but not our descriptors */
-static struct real real;
 
 static_assert(LINKS_MAX < 256, "link_of holds a byte");
-
-static void
-resolve(void)
-{
-	real.bind = dlsym(RTLD_NEXT, "bind");
-	real.connect = dlsym(RTLD_NEXT, "connect");
-	real.getsockname = dlsym(RTLD_NEXT, "getsockname");
-	real.getpeername = dlsym(RTLD_NEXT, "getpeername");
-	real.setsockopt = dlsym(RTLD_NEXT, "setsockopt");
-	real.send = dlsym(RTLD_NEXT, "send");
-	real.sendto = dlsym(RTLD_NEXT, "sendto");
-	real.sendmsg = dlsym(RTLD_NEXT, "sendmsg");
-	real.write = dlsym(RTLD_NEXT, "write");
-	real.recv = dlsym(RTLD_NEXT, "recv");
-	real.recvfrom = dlsym(RTLD_NEXT, "recvfrom");
-	real.recvmsg = dlsym(RTLD_NEXT, "recvmsg");
-	real.read = dlsym(RTLD_NEXT, "read");
-	real.close = dlsym(RTLD_NEXT, "close");
-	real.close_range = dlsym(RTLD_NEXT, "close_range");
-	real.closefrom = dlsym(RTLD_NEXT, "closefrom");
-	real.dup = dlsym(RTLD_NEXT, "dup");
-	real.dup2 = dlsym(RTLD_NEXT, "dup2");
-	real.dup3 = dlsym(RTLD_NEXT, "dup3");
-	real.fcntl = dlsym(RTLD_NEXT, "fcntl");
-	real.epoll_ctl = dlsym(RTLD_NEXT, "epoll_ctl");
-	real.socket = dlsym(RTLD_NEXT, "socket");
-}
-
-/* Other libraries' constructors may run, and call us, before ours. */
-const struct real *
-real_functions(void)
-{
-	if (!real.socket)
-		resolve();
-	return &real;
-}
 
 static void
 before_fork(void)
@@ -193,7 +152,7 @@ forget(int fd)
 		return;
 	link_set(fd, NULL);
 	if (--link->fds == 0 && link->parked >= 0)
-		real.close(link->parked);
+		real_functions()->close(link->parked);
 }
 
 /* Like the kernel: the process id for the first socket, then numbers no process has. */
@@ -207,57 +166,6 @@ choose_port(void)
 		if (links[i].fds > 0 && links[i].port == pid)
 			return next--;
 	return pid;
-}
-
-/* The socket's limit of time holds for connecting alone: later it is as the program wants it. */
-static int
-connect_soon(int fd, const struct sockaddr_un *addr)
-{
-	struct timeval limit = {.tv_sec = DIAL_SECONDS};
-	int rc;
-
-	real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	rc = real.connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
-	limit.tv_sec = 0;
-	if (rc == 0)
-		real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	return rc;
-}
-
-static struct sockaddr_un
-engine_address(void)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	const char *path = getenv("SEALANE_XFRM_SOCKET");
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s",
-		 path && path[0] != '\0' ? path : DEFAULT_PATH);
-	return addr;
-}
-
-/* A socket connected to the engine, or -1. Says so on stderr once a process. */
-static int
-dial(int type)
-{
-	static bool told;
-	struct sockaddr_un addr = engine_address();
-	int fd, error;
-
-	fd = real.socket(AF_UNIX, SOCK_SEQPACKET | (type & SOCK_CLOEXEC), 0);
-	if (fd < 0)
-		return -1;
-	if (connect_soon(fd, &addr) == 0) {
-		if (type & SOCK_NONBLOCK)
-			real.fcntl(fd, F_SETFL, O_NONBLOCK);
-		return fd;
-	}
-	error = errno;
-	real.close(fd);
-	if (!told)
-		fprintf(stderr, "sealane-xfrm: no engine at %s: %s\n", addr.sun_path,
-			error == EAGAIN ? "it does not answer" : strerror(error));
-	told = true;
-	return -1;
 }
 
 /* Another one in a forked child. Under the lock. */
@@ -291,7 +199,8 @@ greet(int fd, struct link *link, uint16_t flags)
 		link->port = choose_port();
 	m.hello.port = m.head.nlmsg_pid = link->port;
 	m.hello.process = process_number();
-	link->greeted = real.send(fd, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m);
+	link->greeted =
+		real_functions()->send(fd, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m);
 	return link->greeted ? 0 : -1;
 }
 
@@ -301,15 +210,16 @@ replace(struct link *link, int fd)
 {
 	for (int i = 0; i < FDS_MAX; i++) {
 		if (link_find(i) == link) {
-			int cloexec = real.fcntl(i, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
+			int cloexec =
+				real_functions()->fcntl(i, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
-			real.fcntl(fd, F_SETFL, real.fcntl(i, F_GETFL));
+			real_functions()->fcntl(fd, F_SETFL, real_functions()->fcntl(i, F_GETFL));
 			watches_repeat(i, EPOLL_CTL_DEL);
-			real.dup3(fd, i, cloexec);
+			real_functions()->dup3(fd, i, cloexec);
 			watches_repeat(i, EPOLL_CTL_ADD);
 		}
 	}
-	real.close(fd);
+	real_functions()->close(fd);
 }
 
 static int
@@ -319,7 +229,7 @@ parked_pair(struct link *link, int type)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | type, 0, pair) < 0)
 		return -1;
-	real.fcntl(pair[1], F_SETFD, FD_CLOEXEC);
+	real_functions()->fcntl(pair[1], F_SETFD, FD_CLOEXEC);
 	link->parked = pair[1];
 	link->greeted = false;
 	return pair[0];
@@ -395,8 +305,8 @@ send_policy(int fd, const void *message, size_t len)
 {
 	uint8_t answer[4096];
 
-	return real.send(fd, message, len, MSG_NOSIGNAL) >= 0 &&
-	       real.recv(fd, answer, sizeof(answer), 0) > 0;
+	return real_functions()->send(fd, message, len, MSG_NOSIGNAL) >= 0 &&
+	       real_functions()->recv(fd, answer, sizeof(answer), 0) > 0;
 }
 
 /* Before anything else is asked of an engine that may be another one. */
@@ -411,14 +321,14 @@ restore_policies(void)
 	fd = dial(SOCK_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	real.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	real_functions()->setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (recall_policies(send_policy, fd)) {
 		loss = LOST_SAS;
 		era++;
 	} else {
 		recall_lost(); /* all of them, next time */
 	}
-	real.close(fd);
+	real_functions()->close(fd);
 	return loss == LOST_SAS ? 0 : -1;
 }
 
@@ -444,11 +354,11 @@ revive(struct link *link)
 	if (fd < 0)
 		return -1;
 	if (greet(fd, link, NLM_F_ACK) < 0 || !greeted_back(fd)) {
-		real.close(fd);
+		real_functions()->close(fd);
 		return -1;
 	}
 	replace(link, fd);
-	real.close(link->parked);
+	real_functions()->close(link->parked);
 	link->parked = -1;
 	link->era = era;
 	return 0;
@@ -476,7 +386,7 @@ daemon_link(void)
 static bool
 send_sa(int fd, const void *message, size_t len)
 {
-	return real.send(fd, message, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+	return real_functions()->send(fd, message, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
 /* As far as the socket takes it. */
@@ -496,21 +406,6 @@ tell_lost_sas(void)
 
 /* ---- without the lock ---- */
 
-/* Whether the engine is there and takes connections: asked without waiting for it. */
-static bool
-engine_there(void)
-{
-	const struct sockaddr_un addr = engine_address();
-	int fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool there;
-
-	if (fd < 0)
-		return false;
-	there = real.connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0;
-	real.close(fd);
-	return there;
-}
-
 static void *
 revive_thread(void *arg)
 {
@@ -520,7 +415,7 @@ revive_thread(void *arg)
 
 	while (more) {
 		nanosleep(&pause, NULL);
-		there = engine_there();
+		there = dial_would_do();
 		state = lock();
 		if (there) {
 			revive_others();
@@ -548,9 +443,9 @@ redirect_open(int type)
 		errno = EMFILE;
 	}
 	if (fd >= FDS_MAX) {
-		real.close(fd);
+		real_functions()->close(fd);
 		if (link->parked >= 0)
-			real.close(link->parked);
+			real_functions()->close(link->parked);
 		errno = EMFILE;
 		fd = -1;
 	}

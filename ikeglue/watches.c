@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "redirect.h"
+#include "real.h"
 
 #define WATCHES_MAX 64
 

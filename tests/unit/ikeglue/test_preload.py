@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The preload library, from inside a program that it was loaded into (preload_client.py)."""
+import ctypes
 import os
 import re
 import signal
@@ -201,6 +202,18 @@ class Preload(engine.EngineTest):
         self.ip("xfrm state flush")
         self.go_on(client)
         self.assertEqual(client.wait(), 0)
+
+
+class Library(unittest.TestCase):
+    def test_nothing_is_exported_but_names_of_the_c_library(self):
+        """A name of our own could take the place of a program's, or of one of its libraries'."""
+        library = os.path.join(os.path.dirname(engine.Engine.wrapper), "libsealane-xfrm.so")
+        names = subprocess.run(["nm", "-D", "--defined-only", "-P", library], check=True,
+                               capture_output=True, text=True).stdout
+        names = {line.split()[0] for line in names.splitlines()}
+        self.assertIn("sendmsg", names)
+        libc = ctypes.CDLL("libc.so.6")
+        self.assertEqual({name for name in names if not hasattr(libc, name)}, set())
 
 
 class Wrapper(unittest.TestCase):
