@@ -23,8 +23,12 @@ struct backend_ops {
 			   const uint8_t *key, const uint8_t *auth_key, void *expanded);
 };
 
+/* crypto_key_fetch() of one suite. */
+typedef void crypto_fetch_fn(const void *key, uint32_t text_len);
+
 struct crypto_ctx {
 	const struct backend_ops *backend;
+	crypto_fetch_fn *fetch[CRYPTO_SUITES_MAX]; /* NULL: nothing to gain */
 	crypto_run_fn *seal[CRYPTO_SUITES_MAX];
 	crypto_run_fn *open[CRYPTO_SUITES_MAX];
 };

@@ -65,6 +65,14 @@ crypto_key_gap(const struct crypto_ctx *ctx, unsigned int suite, size_t *at)
 	return ctx->backend->key_gap(&crypto_suites[suite], at);
 }
 
+void
+crypto_key_fetch(const struct crypto_ctx *ctx, unsigned int suite, const void *key,
+		 uint32_t text_len)
+{
+	if (ctx->fetch[suite])
+		ctx->fetch[suite](key, text_len);
+}
+
 /* How many of n operations, from the first on, have its suite. */
 static unsigned int
 run_length(const struct crypto_op *ops, unsigned int n)

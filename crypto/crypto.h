@@ -91,6 +91,13 @@ void crypto_key_expand(struct crypto_ctx *ctx, unsigned int suite, const uint8_t
 size_t crypto_key_gap(const struct crypto_ctx *ctx, unsigned int suite, size_t *at);
 
 /*
+ * Begins to bring nearer what an operation with that key and so long a text will read of it. Of
+ * many keys few are in cache: for an operation of another key than the one before, some time ahead.
+ */
+void crypto_key_fetch(const struct crypto_ctx *ctx, unsigned int suite, const void *key,
+		      uint32_t text_len);
+
+/*
  * Seals, or opens, operations of any mix of suites. All are finished on return. Sealed ones are
  * ok, but for one that the backend failed at (libcrypto may, IPsec-MB cannot): its text is
  * overwritten and must not be sent.

@@ -65,12 +65,11 @@ mb_of(struct crypto_ctx *ctx)
 }
 
 /*
- * Of many keys few are in cache. A line of a key comes to L2 eight operations ahead and to L1 two
- * ahead: farther, 64 KiB of keys would push each other out. Only the lines that the operation
- * reads: round keys in front, and as many powers of the hash key, from the end of each table, as
- * the text has blocks.
+ * Of many keys few are in cache. A line of a key comes to L2 a stage ahead (crypto_key_fetch()),
+ * and to L1 two operations ahead: farther, 64 KiB of keys would push each other out. Only the lines
+ * that the operation reads: round keys in front, and as many powers of the hash key, from the end
+ * of each table, as the text has blocks.
  */
-#define KEY_TO_L2  8
 #define KEY_TO_L1  2
 #define KEY_LINE   64
 #define ROUND_KEYS (15 * 16)
@@ -90,10 +89,9 @@ to_l2(const uint8_t *at)
 }
 
 static inline __attribute__((always_inline)) void
-prefetch_lines(const struct crypto_op *op, void (*prefetch)(const uint8_t *at))
+prefetch_lines(const uint8_t *key, uint32_t text_len, void (*prefetch)(const uint8_t *at))
 {
-	const uint8_t *key = op->key;
-	uint32_t powers = ((op->text_len + 15) & ~15u) + GCM_TEXT_EXTRA;
+	uint32_t powers = ((text_len + 15) & ~15u) + GCM_TEXT_EXTRA;
 
 	if (powers > GCM_TABLE_SIZE)
 		powers = GCM_TABLE_SIZE;
@@ -104,23 +102,20 @@ prefetch_lines(const struct crypto_op *op, void (*prefetch)(const uint8_t *at))
 			prefetch(key + at);
 }
 
-/* In front of the i-th of n operations. */
-static inline __attribute__((always_inline)) void
-prefetch_keys(const struct crypto_op *ops, unsigned int i, unsigned int n)
+static void
+gcm_fetch(const void *key, uint32_t text_len)
 {
-	if (i + KEY_TO_L2 < n && ops[i + KEY_TO_L2].key != ops[i + KEY_TO_L2 - 1].key)
-		prefetch_lines(&ops[i + KEY_TO_L2], to_l2);
-	if (i + KEY_TO_L1 < n && ops[i + KEY_TO_L1].key != ops[i + KEY_TO_L1 - 1].key)
-		prefetch_lines(&ops[i + KEY_TO_L1], to_l1);
+	prefetch_lines(key, text_len, to_l2);
 }
 
-/* And in front of the first. */
-static void
-prefetch_first_keys(const struct crypto_op *ops, unsigned int n)
+/* In front of the i-th of n operations. */
+static inline __attribute__((always_inline)) void
+prefetch_key(const struct crypto_op *ops, unsigned int i, unsigned int n)
 {
-	for (unsigned int i = 1; i < n && i < KEY_TO_L2; i++)
-		if (ops[i].key != ops[i - 1].key)
-			prefetch_lines(&ops[i], i < KEY_TO_L1 ? to_l1 : to_l2);
+	const struct crypto_op *op = &ops[i + KEY_TO_L1];
+
+	if (i + KEY_TO_L1 < n && op->key != op[-1].key)
+		prefetch_lines(op->key, op->text_len, to_l1);
 }
 
 static void
@@ -130,11 +125,10 @@ gcm_seal(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
 	const aes_gcm_enc_dec_t encrypt = mb->direct[ops->suite].encrypt;
 	const unsigned int icv_len = crypto_suites[ops->suite].icv_len;
 
-	prefetch_first_keys(ops, n);
 	for (unsigned int i = 0; i < n; i++) {
 		struct crypto_op *op = &ops[i];
 
-		prefetch_keys(ops, i, n);
+		prefetch_key(ops, i, n);
 		encrypt(op->key, &mb->gcm, op->text, op->text, op->text_len, op->iv, op->auth,
 			op->auth_len, op->icv, icv_len);
 		op->ok = 1;
@@ -149,11 +143,10 @@ gcm_open(struct crypto_ctx *ctx, struct crypto_op *ops, unsigned int n)
 	const unsigned int icv_len = crypto_suites[ops->suite].icv_len;
 	uint8_t icv[CRYPTO_ICV_MAX];
 
-	prefetch_first_keys(ops, n);
 	for (unsigned int i = 0; i < n; i++) {
 		struct crypto_op *op = &ops[i];
 
-		prefetch_keys(ops, i, n);
+		prefetch_key(ops, i, n);
 		decrypt(op->key, &mb->gcm, op->text, op->text, op->text_len, op->iv, op->auth,
 			op->auth_len, icv, icv_len);
 		op->ok = icv_equal(icv, op->icv, icv_len);
@@ -607,6 +600,7 @@ set_suite(struct mb_ctx *mb, unsigned int number)
 	case CRYPTO_AEAD_GCM:
 		mb->ctx.seal[number] = gcm_seal;
 		mb->ctx.open[number] = gcm_open;
+		mb->ctx.fetch[number] = gcm_fetch;
 		set_direct(mb, number);
 		return true;
 	case CRYPTO_GMAC:

@@ -14,7 +14,8 @@
 
 /* Packets of one SA. */
 static void
-prepare_open(struct crypto_op *ops, struct rte_mbuf *const *m, unsigned int n)
+prepare_open(const struct worker *w, struct crypto_op *ops, struct rte_mbuf *const *m,
+	     unsigned int n)
 {
 	const struct sa *sa = packet(m[0])->sa;
 	uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
@@ -26,6 +27,8 @@ prepare_open(struct crypto_op *ops, struct rte_mbuf *const *m, unsigned int n)
 		uint32_t len = rte_pktmbuf_pkt_len(m[i]) - offset - fixed;
 		uint8_t *esp = rte_pktmbuf_mtod_offset(m[i], uint8_t *, offset);
 
+		if (i == 0)
+			crypto_key_fetch(w->crypto, sa->suite, sa->key, len);
 		if (likely(plain))
 			esp_op_plain(&ops[i], sa, esp, len);
 		else
@@ -40,7 +43,7 @@ crypto_open_stage(struct worker *w, struct burst *b)
 
 	for (unsigned int i = 0; i < b->n; i += run) {
 		run = burst_run(b, i);
-		prepare_open(&w->ops[i], b->m + i, run);
+		prepare_open(w, &w->ops[i], b->m + i, run);
 	}
 	crypto_open(w->crypto, w->ops, b->n);
 	for (unsigned int i = 0; i < b->n; i++) {

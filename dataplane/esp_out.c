@@ -65,6 +65,7 @@ seq_reserve(struct worker *w, struct burst *b)
 		}
 		granted = sa_seq_reserve(sa, run, &first);
 		__builtin_prefetch(sa_outer(sa));
+		sad_prefetch_counters(w->dp->sad, w->id, sa);
 		for (unsigned int k = 0; k < run; k++) {
 			struct rte_mbuf *m = b->m[i + k];
 
@@ -175,6 +176,15 @@ encap(struct worker *w, const struct encap *e, struct rte_mbuf *m, struct crypto
 	return esp_mode_encap(m, op);
 }
 
+/* Ahead of the crypto stage, while there are headers to write. */
+static inline void
+fetch_key(const struct worker *w, const struct rte_mbuf *m)
+{
+	const struct sa *sa = packet(m)->sa;
+
+	crypto_key_fetch(w->crypto, sa->suite, sa->key, rte_pktmbuf_pkt_len(m) + ESP_TRAILER);
+}
+
 void
 esp_encap(struct worker *w, struct burst *b)
 {
@@ -183,6 +193,7 @@ esp_encap(struct worker *w, struct burst *b)
 	for (unsigned int i = 0; i < b->n; i += run) {
 		struct encap e;
 
+		fetch_key(w, b->m[i]);
 		encap_begin(w, &e, packet(b->m[i]));
 		run = packets_alike(b->m + i, b->n - i);
 		for (unsigned int k = i; k < i + run; k++) {

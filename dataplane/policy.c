@@ -339,7 +339,7 @@ outbound_verdict(struct worker *w, const struct packet *p, const struct spd_quer
 
 /* What the stages to come read of the SAs that the answers name. */
 static void
-prefetch_sas(const struct worker *w, const struct asked *asked)
+prefetch_sas(const struct asked *asked)
 {
 	for (unsigned int i = 0; i < asked->n; i++) {
 		struct policy *policy = asked->queries[i].policy;
@@ -348,7 +348,7 @@ prefetch_sas(const struct worker *w, const struct asked *asked)
 			policy ? atomic_load_explicit(&policy->sa, memory_order_relaxed) : NULL;
 
 		if (sa)
-			sad_prefetch_outbound(w->dp->sad, w->id, sa);
+			sad_prefetch_outbound(sa);
 	}
 }
 
@@ -402,7 +402,7 @@ spd_stage(struct worker *w, struct burst *b)
 
 	ask_outbound(w, &asked, b);
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
-	prefetch_sas(w, &asked);
+	prefetch_sas(&asked);
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		const struct spd_query *q = &asked.queries[asked.of[i]];

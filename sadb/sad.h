@@ -324,7 +324,9 @@ void sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t
  */
 void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
 		uint32_t bytes, uint64_t now);
-/* Worker: brings what sending by the SA reads and writes, but for its key and outer header. */
-void sad_prefetch_outbound(const struct sad *sad, unsigned int worker, const struct sa *sa);
+/* Worker: brings what sending by the SA reads and writes of itself. Reads nothing of it. */
+void sad_prefetch_outbound(const struct sa *sa);
+/* Worker: and later, what sad_charge() writes. */
+void sad_prefetch_counters(const struct sad *sad, unsigned int worker, const struct sa *sa);
 enum sad_fault { SAD_FAULT_REPLAY, SAD_FAULT_AUTH };
 void sad_blame(struct sad *sad, unsigned int worker, const struct sa *sa, enum sad_fault fault);

@@ -73,11 +73,16 @@ sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t p
 }
 
 void
-sad_prefetch_outbound(const struct sad *sad, unsigned int worker, const struct sa *sa)
+sad_prefetch_outbound(const struct sa *sa)
 {
 	__builtin_prefetch(sa);
 	__builtin_prefetch(&sa->src);
 	__builtin_prefetch((const void *)&sa->seq, 1);
+}
+
+void
+sad_prefetch_counters(const struct sad *sad, unsigned int worker, const struct sa *sa)
+{
 	__builtin_prefetch(&sad->counters[worker][sa->index], 1);
 }
 

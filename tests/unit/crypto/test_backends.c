@@ -82,6 +82,7 @@ round_trip(struct pair *p, int backend, struct wire *w, struct wire *twin)
 	memcpy(clear, w->bytes, wire_len(w));
 	memcpy(twin->bytes, w->bytes, wire_len(w));
 	wire_seal_op(w, p->key[backend][w->suite][0], &op);
+	crypto_key_fetch(p->ctx[backend], w->suite, op.key, op.text_len);
 	crypto_seal(p->ctx[backend], &op, 1);
 	assert_int_equal(op.ok, 1);
 	wire_seal_op(twin, p->key[other][w->suite][0], &op);
