@@ -31,9 +31,12 @@ SIZES = (64, 512, 1420)  # for the crypto alone: the limits table's
 
 
 class Network:
-    """The four namespaces. Gateways as `kernel` have interfaces with all offloads, as Linux makes them."""
+    """
+    The four namespaces. Gateways may be Linux itself, `kernel`; `offloads` are as Linux makes them, where
+    who sends and receives can have them.
+    """
 
-    def __init__(self, exits, kernel):
+    def __init__(self, exits, kernel, offloads=True):
         for role in ("host_a", "gw_a", "gw_b", "host_b"):
             netns = Netns(role.replace("_", "-"))
             exits.callback(netns.close)
@@ -43,9 +46,9 @@ class Network:
                                 (self.gw_a, names[1], self.gw_b, names[1]),
                                 (self.host_b, "eth0", self.gw_b, names[0])):
             helper("veth_new", near.name, a, far.name, b)
-            if kernel:
+            if offloads:
                 for netns, name in ((near, a), (far, b)):
-                    netns.run("ethtool", "-K", name, "tx", "on", "tso", "on", "gso", "on", "gro", "on")
+                    helper("offloads_on", netns.name, name)
         for host, n in ((self.host_a, 1), (self.host_b, 2)):
             host.batch([f"addr add 10.{n}.0.2/24 dev eth0", f"route add default via 10.{n}.0.1"])
         if kernel:
@@ -79,9 +82,9 @@ def no_tunnel(exits):
     return Network(exits, kernel=True)
 
 
-def sealane(driver):
+def sealane(driver, encap=""):
     def build(exits):
-        network = Network(exits, kernel=False)
+        network = Network(exits, kernel=False, offloads=driver == "vnet")
         for side, (number, _) in SIDES.items():
             netns = network.gateway(side)
             for name in ("lan0", "wan0"):
@@ -92,14 +95,14 @@ def sealane(driver):
                 cores=[number % os.cpu_count()])
             exits.callback(engine.stop)
             network.address(side)
-            engine.batch(states_and_policies(side))
+            engine.batch(states_and_policies(side, encap))
             wait_for(lambda: "192.0.2.0/24" in engine.routes() and len(engine.routes()) >= 3,
                      "the engine to follow the routes")
         return network
     return build
 
 
-def states_and_policies(side):
+def states_and_policies(side, encap):
     n, other = SIDES[side]
     tunnel = {"out": f"src 192.0.2.{n} dst 192.0.2.{other}", "in": f"src 192.0.2.{other} dst 192.0.2.{n}"}
     nets = {"out": f"src 10.{n}.0.0/16 dst 10.{other}.0.0/16",
@@ -107,7 +110,7 @@ def states_and_policies(side):
     spis = {"out": 0x1000 + n, "in": 0x1000 + other}
     key = {"out": "0x" + f"{n:02x}" * 20, "in": "0x" + f"{other:02x}" * 20}
     states = [f"xfrm state add {tunnel[way]} proto esp spi {spis[way]} reqid 1 mode tunnel replay-window 32 "
-              f"aead rfc4106(gcm(aes)) {key[way]} 128" for way in ("in", "out")]
+              f"aead rfc4106(gcm(aes)) {key[way]} 128 {encap}" for way in ("in", "out")]
     return states + [
         f"xfrm policy add {nets[base]} dir {way} tmpl {tunnel[base]} proto esp reqid 1 mode tunnel"
         for way, base in (("out", "out"), ("in", "in"), ("fwd", "in"))]
@@ -174,6 +177,8 @@ def wireguard(exits):
 
 TUNNELS = {
     "no tunnel": no_tunnel,
+    "Sealane, vnet": sealane("vnet"),
+    "Sealane, vnet, ESP in UDP": sealane("vnet", "encap espinudp 4500 4500 0.0.0.0"),
     "Sealane, af_packet": sealane("net_af_packet"),
     "Sealane, af_xdp": sealane("net_af_xdp"),
     "strongSwan kernel-libipsec": libipsec,

@@ -248,8 +248,8 @@ def page(bench, quick):
     yield from by_burst(bench)
     yield from ["", "## Beside other tunnels", "",
                 "TCP and small UDP datagrams by iperf3 between two hosts through two gateways, all on this "
-                "machine (`bench/peers.sh`); Sealane's gateways are on veths without offloads, the others "
-                "have all that Linux offers.", ""]
+                "machine (`bench/peers.sh`). Over af_packet and af_xdp Sealane's gateways are on veths without "
+                "offloads; `vnet` ports and the others have all that Linux offers. libipsec, too, has ESP in UDP.", ""]
     yield from peers(quick)
 
 

@@ -21,6 +21,7 @@
 #include "packet_socket.h"
 #include "room.h"
 #include "sa_wait.h"
+#include "vnet.h"
 #include "waiting.h"
 #include "worker.h"
 
@@ -98,11 +99,10 @@ refuse(const struct port *port, int rc, const char *what, struct reason *why)
 			  vague ? "there is no such device, or its driver refuses" : strerror(-rc));
 }
 
-/* Finds the device, which may exist already. Its ethdev is called as the device is. */
+/* Finds a device of DPDK's, which may exist already. Its ethdev is called as the device is. */
 static int
-probe(struct port *port, struct reason *why)
+probe_device(struct port *port, const char *device, struct reason *why)
 {
-	const char *device = port->config->device;
 	char name[RTE_ETH_NAME_MAX_LEN];
 	struct rte_dev_iterator iterator;
 	uint16_t first;
@@ -128,6 +128,23 @@ probe(struct port *port, struct reason *why)
 			  device);
 }
 
+static int
+probe(struct port *port, struct reason *why)
+{
+	struct reason inner = {""};
+	char device[RTE_ETH_NAME_MAX_LEN];
+	int rc;
+
+	if (!vnet_is(port->config->device))
+		return probe_device(port, port->config->device, why);
+	rc = vnet_open(port->config->device, &port->vnet, &inner);
+	if (rc < 0)
+		return reason_set(why, -rc, "port %s: device %s: %s", port->config->name,
+				  port->config->device, inner.text);
+	vnet_device(port->config->device, device, sizeof(device));
+	return probe_device(port, device, why);
+}
+
 /* Queues, and what frames the device takes. */
 static int
 measure(struct port *port, unsigned int workers, struct reason *why)
@@ -138,6 +155,8 @@ measure(struct port *port, unsigned int workers, struct reason *why)
 
 	if (rc < 0)
 		return refuse(port, rc, "information", why);
+	if (port->vnet != NULL)
+		workers = 1;
 	port->rx_queues = (uint16_t)RTE_MIN(workers, info.max_rx_queues);
 	port->tx_queues = (uint16_t)RTE_MIN(workers, info.max_tx_queues);
 	if (port->rx_queues == 0 || port->tx_queues == 0)
@@ -152,7 +171,9 @@ measure(struct port *port, unsigned int workers, struct reason *why)
 	port->mtu = port->config->mtu;
 	port->max_frame = mtu + (uint32_t)L2_MAX;
 	port->rx_partial = find_driver(info.driver_name)->rx_partial;
-	port->lower = find_driver(info.driver_name)->no_carrier ? info.if_index : 0;
+	port->lower = port->vnet != NULL                          ? vnet_ifindex(port->vnet)
+		      : find_driver(info.driver_name)->no_carrier ? info.if_index
+								  : 0;
 	port->lower_up = true;
 	slot = slot_size(port, &info);
 	/* What the kernel puts in front of a received frame in its slot is more than ours. */
@@ -183,8 +204,10 @@ find_ports(struct dataplane *dp, struct reason *why)
 		*port = (struct port){.number = (uint16_t)i};
 		port->config = &config->ports[i];
 		rc = probe(port, why);
-		if (rc < 0)
+		if (rc < 0) {
+			vnet_close(port->vnet);
 			return rc;
+		}
 		dp->ports_count = i + 1;
 		rc = measure(port, config->workers.cores_count, why);
 		if (rc < 0)
@@ -302,8 +325,8 @@ set_mtu(const struct port *port, const struct rte_eth_dev_info *info, struct rea
 	uint32_t mtu = largest_mtu(port->config);
 	int rc;
 
-	if (mtu > RTE_ETHER_MTU && slot_size(port, info) != 0)
-		return set_lower_mtu(port, info->if_index, mtu, why);
+	if (mtu > RTE_ETHER_MTU && (port->vnet != NULL || slot_size(port, info) != 0))
+		return set_lower_mtu(port, port->lower, mtu, why);
 	rc = rte_eth_dev_set_mtu(port->ethdev, (uint16_t)mtu);
 	return rc < 0 && rc != -ENOTSUP ? refuse(port, rc, "MTU", why) : 0;
 }
@@ -353,10 +376,12 @@ find_mac(struct port *port, struct reason *why)
 }
 
 static int
-start(struct port *port, struct reason *why)
+start(struct dataplane *dp, struct port *port, struct reason *why)
 {
 	int rc = rte_eth_dev_start(port->ethdev);
 
+	if (rc == 0 && port->vnet != NULL)
+		rc = vnet_start(port->vnet, port->ethdev, dp->pool);
 	if (rc < 0)
 		return refuse(port, rc, "start", why);
 	/* Neighbour discovery comes by multicast. A device that can do neither filters nothing. */
@@ -436,7 +461,7 @@ ports_start(struct dataplane *dp, struct reason *why)
 	for (unsigned int i = 0; rc == 0 && i < dp->ports_count; i++) {
 		rc = configure(dp, &dp->ports[i], why);
 		if (rc == 0)
-			rc = start(&dp->ports[i], why);
+			rc = start(dp, &dp->ports[i], why);
 		if (rc == 0)
 			rc = add_ifaces(dp, &dp->ports[i], why);
 	}
@@ -453,6 +478,7 @@ ports_stop(struct dataplane *dp)
 
 		rte_eth_dev_stop(port->ethdev);
 		rte_eth_dev_close(port->ethdev);
+		vnet_close(port->vnet);
 	}
 	dp->ifaces_count = 0;
 	room_pool_free(dp->large_pool);
@@ -470,6 +496,8 @@ port_stats(struct port *port)
 	if (port->lower != 0)
 		port->missed += packet_socket_missed(port->lower);
 	stats.imissed += port->missed;
+	if (port->vnet != NULL)
+		vnet_count(port->vnet, &stats);
 	return stats;
 }
 

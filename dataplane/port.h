@@ -21,11 +21,13 @@
 
 struct dataplane;
 struct rte_mempool;
+struct vnet;
 
 struct port {
 	const struct config_port *config;
-	uint16_t number; /* index in dataplane.ports */
-	uint16_t ethdev; /* DPDK's port id */
+	uint16_t number;   /* index in dataplane.ports */
+	uint16_t ethdev;   /* DPDK's port id */
+	struct vnet *vnet; /* where it is one, else NULL (vnet.h) */
 	uint16_t rx_queues,
 		tx_queues;    /* at most one per worker: worker w has queue w if it exists */
 	uint16_t mtu;         /* of IP packets */

@@ -47,6 +47,11 @@ offloads_off() {
 	ip netns exec "$1" ethtool -K "$2" tx off tso off gso off gro off >/dev/null
 }
 
+# offloads_on NETNS IF: long frames and unfinished checksums, as Linux has it by itself; for vnet ports.
+offloads_on() {
+	ip netns exec "$1" ethtool -K "$2" tx on tso on gso on gro on >/dev/null
+}
+
 # below_engine NETNS IF: makes the interface that carries an engine's port deaf, or the kernel would
 # answer beside the engine: no address, no IPv6, everything that arrives is dropped. The engine still
 # gets it all, since packet sockets listen before this filter. One instruction of classic BPF

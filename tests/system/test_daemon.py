@@ -52,12 +52,13 @@ def test_a_bad_configuration_starts_nothing(netns, tmp_path):
     assert "lan" not in namespace.ip("link show")
 
 
-def test_a_port_that_cannot_be_starts_nothing(netns, tmp_path):
+@pytest.mark.parametrize("device", ["net_af_packet0,iface=nowhere", "vnet0,iface=nowhere", "vnet0"])
+def test_a_port_that_cannot_be_starts_nothing(netns, tmp_path, device):
     namespace = netns("bad")
     config = tmp_path / "bad.yaml"
     config.write_text(
         "ports:\n- {name: good, device: net_null0, side: protected}\n"
-        "- {name: bad, device: 'net_af_packet0,iface=nowhere', side: protected}\n"
+        f"- {{name: bad, device: '{device}', side: protected}}\n"
         f"sockets: {{xfrm: {tmp_path}/x, show: {tmp_path}/s}}\n")
     result = subprocess.run(namespace.command(DAEMON, "-c", config), capture_output=True, text=True)
     assert result.returncode > 0

@@ -27,7 +27,8 @@ def there_and_back(gateway):
             gateway.inbound(tunnel, udp(REMOTE[6], HOST[6], size=size))
 
 
-@pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0"])
+@pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0",
+                                    "vnet0,iface=wan0"])
 def test_a_veth_by(device):
     gateway = Gateway(ports={"wan": {"device": device}})
     try:
@@ -46,7 +47,8 @@ def test_the_first_packets_of_two_af_xdp_ports_do_not_wait_for_the_next_ones():
             gateway.close()
 
 
-@pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0"])
+@pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0",
+                                    "vnet0,iface=wan0"])
 def test_a_port_has_the_carrier_of_the_interface_below(device):
     gateway = Gateway(ports={"wan": {"device": device}})
     try:
