@@ -37,14 +37,12 @@ tunnel_encap(struct worker *w, struct rte_mbuf *m)
 	uint32_t front = sa->outer_len + sa_ah_len(sa) - (uint32_t)sizeof(struct ah_header);
 	uint8_t next_header = p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 	const uint8_t *inner = rte_pktmbuf_mtod(m, const uint8_t *);
-	struct outer header;
 	uint8_t *outer;
 
 	if (rte_pktmbuf_headroom(m) < front)
 		return false;
 	outer = packet_prepend(m, (uint16_t)front);
-	outer_begin(&header, sa);
-	outer_write(w, &header, outer, (uint16_t)rte_pktmbuf_pkt_len(m), inner, p->family);
+	outer_write(w, sa, outer, (uint16_t)rte_pktmbuf_pkt_len(m), inner, p->family);
 	p->family = sa->family;
 	p->l4_off =
 		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);

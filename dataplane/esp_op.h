@@ -93,14 +93,11 @@ esp_op_seal(struct crypto_op *op, const struct sa *sa, uint8_t *esp, uint32_t le
 		esp_op_integrity(op, sa, esp, op->icv, seq);
 }
 
-/* Whether esp_op_plain() serves an SA: most AEADs have a salt of 4 bytes, and no ESN. */
+/* Whether esp_op_plain() serves an SA. */
 static inline bool
 esp_op_is_plain(const struct sa *sa)
 {
-	const struct crypto_suite *suite = &crypto_suites[sa->suite];
-
-	return (suite->kind == CRYPTO_AEAD_GCM || suite->kind == CRYPTO_AEAD_CHACHA) &&
-	       suite->salt_len == sizeof(sa->salt) && sa->iv_len == 8 && (sa->flags & SA_ESN) == 0;
+	return (sa->traits & SA_PLAIN_AEAD) != 0;
 }
 
 /* To seal or to open, of such an SA, as esp_op_seal() and esp_op_open() would have it. */

@@ -89,55 +89,20 @@ seq_reserve(struct worker *w, struct burst *b)
 	b->n = kept;
 }
 
-/* What packets of one SA have in common, which leave by one interface. */
-struct encap {
-	const struct sa *sa;
-	struct outer outer;
-	uint64_t iv_base;
-	uint32_t front, icv_len, align;
-	uint32_t flow_hash;
-	uint16_t vrf;
-	uint8_t iv_len, family, ip_len;
-	bool plain; /* esp_op_plain() serves it */
-};
-
-static inline void
-encap_begin(const struct worker *w, struct encap *e, const struct packet *p)
-{
-	const struct sa *sa = p->sa;
-
-	*e = (struct encap){
-		.sa = sa,
-		.flow_hash = esp_flow_hash(sa),
-		.vrf = w->dp->ifaces[p->out].vrf,
-		.iv_base = sa->iv_base,
-		.front = sa->outer_len + sa->iv_len,
-		.icv_len = sa->icv_len,
-		.align = sa->align,
-		.iv_len = sa->iv_len,
-		.family = sa->family,
-		.ip_len = sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr)
-						  : sizeof(struct rte_ipv6_hdr),
-		.plain = esp_op_is_plain(sa),
-	};
-	/* In other modes the template is shorter than an IP header. */
-	if (likely(sa->mode == SA_MODE_TUNNEL))
-		outer_begin(&e->outer, sa);
-}
-
 /* Tunnel mode. False where the mbuf has no room; it is unchanged then. */
 static inline bool
-tunnel_encap(struct worker *w, const struct encap *e, struct rte_mbuf *m, struct crypto_op *op)
+tunnel_encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 {
 	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
 	uint32_t len = rte_pktmbuf_pkt_len(m);
-	uint32_t pad_len = esp_padding(len, e->align);
-	uint32_t text_len = len + pad_len + ESP_TRAILER;
+	uint32_t pad_len = esp_padding(len, sa->align);
+	uint32_t text_len = len + pad_len + ESP_TRAILER, iv_len = sa->iv_len;
 	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer, *esp;
 	uint64_t seq = p->seq;
 	rte_be32_t number = rte_cpu_to_be_32((uint32_t)seq);
 
-	outer = packet_widen(m, e->front, text_len - len + e->icv_len);
+	outer = packet_widen(m, sa->outer_len + iv_len, text_len - len + sa->icv_len);
 	if (unlikely(outer == NULL))
 		return false;
 
@@ -146,34 +111,22 @@ tunnel_encap(struct worker *w, const struct encap *e, struct rte_mbuf *m, struct
 			  p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
 
 	/* 2. Outer and ESP header in front. */
-	outer_write(w, &e->outer, outer, rte_pktmbuf_data_len(m), inner, p->family);
-	esp = inner - e->iv_len - sizeof(struct esp_header);
+	outer_write(w, sa, outer, rte_pktmbuf_data_len(m), inner, p->family);
+	esp = inner - iv_len - sizeof(struct esp_header);
 	memcpy(esp + offsetof(struct esp_header, seq), &number, sizeof(number));
 
 	/* 3. The IV: a counter; CBC encrypts it, and what is behind it must not vary. */
-	esp_write_iv(esp + sizeof(struct esp_header), e->iv_len, e->iv_base + seq);
+	esp_write_iv(esp + sizeof(struct esp_header), iv_len, sa->iv_base + seq);
 
 	/* 4. What the crypto stage is to do. */
-	if (likely(e->plain))
-		esp_op_plain(op, e->sa, esp, text_len);
+	if (likely(esp_op_is_plain(sa)))
+		esp_op_plain(op, sa, esp, text_len);
 	else
-		esp_op_seal(op, e->sa, esp, text_len, seq);
-	p->family = e->family;
-	p->l4_off = e->ip_len;
+		esp_op_seal(op, sa, esp, text_len, seq);
+	p->family = sa->family;
+	p->l4_off =
+		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 	return true;
-}
-
-/* One packet. False where the mbuf has no room. */
-static inline bool
-encap(struct worker *w, const struct encap *e, struct rte_mbuf *m, struct crypto_op *op)
-{
-	struct packet *p = packet(m);
-
-	p->flow_hash = e->flow_hash;
-	p->vrf = e->vrf;
-	if (likely(e->sa->mode == SA_MODE_TUNNEL))
-		return tunnel_encap(w, e, m, op);
-	return esp_mode_encap(m, op);
 }
 
 /* Ahead of the crypto stage, while there are headers to write. */
@@ -185,25 +138,37 @@ fetch_key(const struct worker *w, const struct rte_mbuf *m)
 	crypto_key_fetch(w->crypto, sa->suite, sa->key, rte_pktmbuf_pkt_len(m) + ESP_TRAILER);
 }
 
+/* What is the same of packets that are alike, here and behind the crypto. */
+static inline uint16_t
+begin_run(const struct worker *w, const struct rte_mbuf *m)
+{
+	fetch_key(w, m);
+	return w->dp->ifaces[packet(m)->out].vrf;
+}
+
 void
 esp_encap(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0, run;
+	unsigned int n = b->n, kept = 0;
+	uint32_t run = 0;
+	uint16_t vrf = 0;
 
-	for (unsigned int i = 0; i < b->n; i += run) {
-		struct encap e;
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = b->m[i];
+		struct packet *p = packet(m);
+		struct crypto_op *op = &w->ops[kept];
 
-		fetch_key(w, b->m[i]);
-		encap_begin(w, &e, packet(b->m[i]));
-		run = packets_alike(b->m + i, b->n - i);
-		for (unsigned int k = i; k < i + run; k++) {
-			struct rte_mbuf *m = b->m[k];
-
-			if (likely(encap(w, &e, m, &w->ops[kept])))
-				b->m[kept++] = m;
-			else
-				packet_drop(w, m, DROP_NO_BUF);
+		if (!packet_is_like(p, run)) {
+			run = p->run;
+			vrf = begin_run(w, m);
 		}
+		p->vrf = vrf;
+		p->flow_hash = esp_flow_hash(p->sa);
+		if (likely(p->sa->mode == SA_MODE_TUNNEL ? tunnel_encap(w, m, op)
+							 : esp_mode_encap(m, op)))
+			b->m[kept++] = m;
+		else
+			packet_drop(w, m, DROP_NO_BUF);
 	}
 	b->n = (uint16_t)kept;
 }

@@ -45,7 +45,7 @@ decrypted_allowed(struct worker *w, const struct packet *p, const struct spd_que
 	const struct flow *flow = &q->flow;
 	struct policy *policy = q->policy;
 
-	if (p->sa->narrow && !selector_match(&p->sa->control->detail->sel, flow))
+	if ((p->sa->traits & SA_NARROW) != 0 && !selector_match(&p->sa->control->detail->sel, flow))
 		return false;
 	/* A later fragment on an SA with ports: RFC 4301 section 7.3. */
 	if (policy == NULL || !spd_allows(policy, p->sa) || spd_blind(policy, flow))
@@ -251,7 +251,7 @@ static inline bool
 carries(const struct policy *policy, const struct sa *sa, const struct flow *flow)
 {
 	return !spd_blind(policy, flow) &&
-	       (!sa->narrow || selector_match(&sa->control->detail->sel, flow));
+	       ((sa->traits & SA_NARROW) == 0 || selector_match(&sa->control->detail->sel, flow));
 }
 
 /* Finds the SA that the policy wants, in *found; without one nothing leaves. */

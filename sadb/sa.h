@@ -44,6 +44,10 @@
 #define SA_MAY_WRAP        (1u << 14) /* numbers go round, without ESN and a counter mode */
 #define SA_WATCH_PEER      (1u << 15) /* in UDP from a known port: it may move */
 
+/* sa.traits, worked out from what was said of it */
+#define SA_NARROW     (1u << 0) /* its own selector must be compared */
+#define SA_PLAIN_AEAD (1u << 1) /* most AEADs: a salt of 4 bytes, a wire IV of 8, and no ESN */
+
 #define SA_SEQ_CLOSED UINT64_MAX /* value of `seq` when the SA has been retired */
 
 /* The largest outer header: IPv6, UDP and ESP's SPI and sequence number. */
@@ -70,12 +74,12 @@ struct sa {
 	uint32_t reqid;
 	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
 
-	/* Line 1: inbound confirms the addresses; the selector's place says if it is narrow. */
+	/* Line 1: inbound confirms the addresses; the traits say if it is narrow. */
 	alignas(64) union ip_addr src; /* outer, tunnel endpoints */
 	union ip_addr dst;
 	struct sa_control *control; /* the control thread's part; workers read control->sel only */
 	_Atomic uint64_t tenant;    /* whose decrypted packets are */
-	bool narrow;                /* the SA's own selector must be compared */
+	uint8_t traits;             /* SA_NARROW, SA_PLAIN_AEAD */
 	uint8_t iv_len, icv_len, align; /* copied from the suite */
 	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */

@@ -10,6 +10,8 @@
 #include <netinet/ip6.h>
 #include <netinet/udp.h>
 
+#include <rte_ip.h>
+
 #include "sad_private.h"
 
 #define OUTER_TTL 64
@@ -40,6 +42,7 @@ write_ip(uint8_t *at, const struct sa *sa, uint8_t proto)
 
 		ip.saddr = sa->src.v4;
 		ip.daddr = sa->dst.v4;
+		ip.check = rte_raw_cksum(&ip, sizeof(ip)); /* what a packet's own is added to */
 		memcpy(at, &ip, sizeof(ip));
 		return at + sizeof(ip);
 	}
@@ -161,6 +164,14 @@ attach_outer(struct sad *sad, struct sa *sa, const struct sa_params *p)
 	return 0;
 }
 
+static void
+move_ip(struct iphdr *ip, const union ip_addr *dst)
+{
+	ip->daddr = dst->v4;
+	ip->check = 0;
+	ip->check = rte_raw_cksum(ip, sizeof(*ip));
+}
+
 /*
  * Workers have the old header until they load the pointer again, so another takes its place and it
  * is freed after a grace period. The addresses are left alone in transport mode.
@@ -180,7 +191,7 @@ sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, rte_b
 	memcpy(outer, old, sa->outer_len);
 	memcpy(outer + sa->outer_len - sizeof(struct esp_front) - sizeof(udp), &udp, sizeof(udp));
 	if (sa->mode != SA_MODE_TRANSPORT && sa->family == FAMILY_V4)
-		memcpy(outer + offsetof(struct iphdr, daddr), dst, 4);
+		move_ip((struct iphdr *)outer, dst);
 	else if (sa->mode != SA_MODE_TRANSPORT)
 		memcpy(outer + offsetof(struct ip6_hdr, ip6_dst), dst, 16);
 	/* Release: who loads the pointer sees the whole header. */
@@ -196,6 +207,13 @@ narrows(const struct selector *sel)
 {
 	return sel->src_len != 0 || sel->dst_len != 0 || sel->proto != 0 || sel->sport_mask != 0 ||
 	       sel->dport_mask != 0;
+}
+
+static bool
+is_plain_aead(const struct crypto_suite *suite, uint16_t flags)
+{
+	return (suite->kind == CRYPTO_AEAD_GCM || suite->kind == CRYPTO_AEAD_CHACHA) &&
+	       suite->salt_len == 4 && suite->iv_len == 8 && (flags & SA_ESN) == 0;
 }
 
 static int
@@ -250,7 +268,8 @@ fill_lines(struct sa *sa, struct slot *slot, const struct sa_params *p,
 	sa->dst = p->id.dst;
 	atomic_init(&sa->tenant, tenant_make(p->if_id, p->set_mark ? p->set_mark : p->id.mark));
 	sa->control = &slot->control;
-	sa->narrow = narrows(&p->sel);
+	sa->traits = (uint8_t)((narrows(&p->sel) ? SA_NARROW : 0) |
+			       (is_plain_aead(suite, sa->flags) ? SA_PLAIN_AEAD : 0));
 	sa->iv_len = suite->iv_len;
 	sa->icv_len = suite->icv_len;
 	sa->align = suite->align;

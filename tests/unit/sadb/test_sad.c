@@ -379,7 +379,7 @@ static void
 the_outer_header_is_ready_made(void **state)
 {
 	static const uint8_t v4_udp[] = {
-		0x45, 0, 0,    0,    0,    0,    0, 0, 64, 17, 0,    0,    10,   0,    0, 1, 10, 0,
+		0x45, 0, 0,    0,    0,    0,    0, 0, 64, 17, 0x99, 0x14, 10,   0,    0, 1, 10, 0,
 		0,    2, 0x11, 0x94, 0x22, 0x33, 0, 0, 0,  0,  0x12, 0x34, 0x56, 0x78, 0, 0, 0,  0};
 	struct env e = env_new(16);
 	struct sa_params p = sa_params(HERE, THERE, 0x12345678, 1);
