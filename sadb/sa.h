@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A security association as workers see it (RFC 4301 section 4.4.2). Lines of 64 bytes: first what
- * a packet only reads, then the one line that packets write, then the anti-replay window,
+ * packets only read, then the one line that they write, then the anti-replay window,
  * then the expanded key, in which the outer header stands if it leaves room. What only the control
  * thread needs is elsewhere (struct sa_control in sad.h). An SA is written before its publication
  * and then only through its atomics, until it has been unlinked and a grace period has passed.
@@ -56,34 +56,34 @@
 #define SA_AH_FIXED 12 /* bytes of AH in front of the ICV field */
 
 struct sa {
-	/* Line 0: read by every packet. */
-	struct chash_node by_spi; /* in the SAD's SPI index */
-	rte_be32_t spi;
-	uint32_t index;        /* place in the SAD, also of its counters */
-	uint32_t salt;         /* as it stands in the nonce */
-	uint32_t if_id;        /* as the control side named it, 0 none */
-	uint64_t iv_base;      /* wire IV of a counter mode = iv_base + sequence number */
-	struct replay *replay; /* behind this struct, or in an allocation of its own if large */
-	void *key;             /* expanded; likewise */
-	uint8_t suite;         /* number in crypto_suites[] */
-	uint8_t mode;          /* SA_MODE_* */
-	uint8_t family;        /* of the outer header */
-	uint8_t outer_len;     /* bytes of the outer header: IP, UDP if any, ESP or AH header */
-	uint16_t flags;        /* SA_* */
-	uint16_t tfcpad;       /* inner packets are made so long (RFC 4303 section 2.7), 0: not */
-	uint32_t reqid;
-	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
-
-	/* Line 1: inbound confirms the addresses; the traits say if it is narrow. */
-	alignas(64) union ip_addr src; /* outer, tunnel endpoints */
+	/* Line 0: inbound packets alone; they confirm the addresses. */
+	union ip_addr src; /* outer, tunnel endpoints */
 	union ip_addr dst;
+	struct chash_node by_spi;   /* in the SAD's SPI index */
 	struct sa_control *control; /* the control thread's part; workers read control->sel only */
-	_Atomic uint64_t tenant;    /* whose decrypted packets are */
-	uint8_t traits;             /* SA_NARROW, SA_PLAIN_AEAD */
+	struct replay *replay; /* behind this struct, or in an allocation of its own if large */
+	uint32_t if_id;        /* as the control side named it, 0 none */
+	uint32_t reqid;
+
+	/* Line 1: read by every packet. */
+	alignas(64) rte_be32_t spi;
+	_Atomic rte_be32_t published; /* spi while in the index: a lookup may look here first */
+	uint32_t index;               /* place in the SAD, also of its counters */
+	uint32_t salt;                /* as it stands in the nonce */
+	uint64_t iv_base;             /* wire IV of a counter mode = iv_base + sequence number */
+	void *key;                    /* expanded; behind this struct */
+	uint8_t suite;                /* number in crypto_suites[] */
+	uint8_t mode;                 /* SA_MODE_* */
+	uint8_t family;               /* of the outer header */
+	uint8_t outer_len; /* bytes of the outer header: IP, UDP if any, ESP or AH header */
+	uint16_t flags;    /* SA_* */
+	uint16_t tfcpad;   /* inner packets are made so long (RFC 4303 section 2.7), 0: not */
+	uint8_t traits;    /* SA_NARROW, SA_PLAIN_AEAD */
 	uint8_t iv_len, icv_len, align; /* copied from the suite */
 	uint8_t proto;                  /* IPPROTO_ESP, IPPROTO_AH */
 	uint8_t carrier;                /* behind the outer header: that, or IPPROTO_UDP */
 	_Atomic uint16_t path_mtu;      /* learnt, of outer packets; 0 none: sa_path_mtu() */
+	_Atomic uint64_t tenant;        /* whose decrypted packets are */
 	/*
 	 * The outer header, ready but for lengths, ID, TOS, checksum and numbers; in transport mode
 	 * only UDP, if any, and ESP or AH, as the IP header is the packet's own. When the peer
@@ -108,7 +108,7 @@ enum sa_state {
 	SA_EXPIRED, /* hard lifetime: passes nothing more */
 };
 
-static_assert(offsetof(struct sa, src) == 64, "line 1");
+static_assert(offsetof(struct sa, spi) == 64, "line 1");
 static_assert(offsetof(struct sa, seq) == 128, "line 2");
 static_assert(sizeof(struct sa) == 192, "whole lines, and slots begin one");
 

@@ -21,7 +21,7 @@ spi_hash(const struct sad *sad, rte_be32_t spi)
 static struct sa *
 sa_of(struct chash_node *node)
 {
-	return (struct sa *)node; /* its first member */
+	return (struct sa *)((char *)node - offsetof(struct sa, by_spi));
 }
 
 /* ---- workers ---- */
@@ -107,8 +107,8 @@ sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi,
 
 	if (!sa)
 		return;
-	__builtin_prefetch(sa);
 	__builtin_prefetch(&sa->src);
+	__builtin_prefetch(&sa->spi);
 	replay_prefetch(sa_window(sa), sad->slot_mask, seq); /* and the state */
 	__builtin_prefetch(&sad->counters[worker][rte_be_to_cpu_32(spi) & sad->index_mask], 1);
 }

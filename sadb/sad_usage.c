@@ -75,8 +75,7 @@ sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t p
 void
 sad_prefetch_outbound(const struct sa *sa)
 {
-	__builtin_prefetch(sa);
-	__builtin_prefetch(&sa->src);
+	__builtin_prefetch(&sa->spi);
 	__builtin_prefetch((const void *)&sa->seq, 1);
 }
 
