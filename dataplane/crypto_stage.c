@@ -21,6 +21,7 @@ prepare_open(const struct worker *w, struct crypto_op *ops, struct rte_mbuf *con
 	uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
 	bool plain = esp_op_is_plain(sa);
 
+	sad_prefetch_counters(w->dp->sad, w->id, sa);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct packet *p = packet(m[i]);
 		uint32_t offset = p->l4_off + p->spi_lead;

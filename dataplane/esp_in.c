@@ -148,16 +148,16 @@ alike_by_spi(const struct burst *b, unsigned int i)
 static void
 prefetch_sas(const struct worker *w, const struct burst *b)
 {
-	unsigned int run;
+	uint32_t run = 0;
 
-	for (unsigned int i = 0; i < b->n; i += run) {
+	for (unsigned int i = 0; i < b->n; i++) {
 		const struct esp_header *esp = esp_header(b->m[i]);
+		const struct packet *p = packet(b->m[i]);
 
-		run = 1;
-		if (unlikely(!has_header(b->m[i])))
+		if ((packet_is_like(p, run) && p->spi_lead == 0) || unlikely(!has_header(b->m[i])))
 			continue;
-		run = alike_by_spi(b, i);
-		sad_prefetch_inbound(w->dp->sad, w->id, esp->spi, rte_be_to_cpu_32(esp->seq));
+		run = p->run;
+		sad_prefetch_inbound(w->dp->sad, esp->spi, rte_be_to_cpu_32(esp->seq));
 	}
 }
 
@@ -264,13 +264,17 @@ replay_stage(struct worker *w, struct burst *b)
 }
 
 /* Claims the numbers of packets of one SA. */
-static void
+static inline void
 claim(const struct sa *sa, struct rte_mbuf *const *m, bool *claimed, unsigned int n)
 {
 	uint64_t seq[BURST_MAX];
 
 	if ((sa->flags & SA_REPLAY) == 0) {
 		memset(claimed, true, n);
+		return;
+	}
+	if (n == 1) {
+		claimed[0] = replay_claim(sa->replay, packet(m[0])->seq);
 		return;
 	}
 	for (unsigned int i = 0; i < n; i++)

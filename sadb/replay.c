@@ -212,10 +212,10 @@ replay_claim_run(struct replay *r, const uint64_t *seq, bool *claimed, unsigned 
 bool
 replay_claim(struct replay *r, uint64_t seq)
 {
-	bool claimed;
-
-	replay_claim_run(r, &seq, &claimed, 1);
-	return claimed;
+	if (out_of_reach(r, load_top(r), seq) || claim_bits(r, place_of(r, seq)) == 0)
+		return false;
+	raise_top(r, seq);
+	return true;
 }
 
 /* The highest number claimed in a slot, its tag being near that of `top`; 0 in an empty one. */

@@ -312,10 +312,10 @@ struct sa *sad_lookup_outbound(const struct sad *sad, rte_be32_t spi, const unio
 			       const union ip_addr *dst, uint8_t family, uint8_t carrier);
 
 /*
- * Worker: brings what receiving a packet of that SPI and number (its low half) reads and writes,
- * but for the key: where the engine chose the SPI.
+ * Worker: brings what receiving a packet of that SPI and number (its low half) reads and writes of
+ * the SA itself: where the engine chose the SPI.
  */
-void sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi, uint32_t seq);
+void sad_prefetch_inbound(const struct sad *sad, rte_be32_t spi, uint32_t seq);
 
 /*
  * Worker: charges authenticated packets, and all their bytes, to their SA. `now` is wall-clock

@@ -101,7 +101,7 @@ sad_lookup_outbound(const struct sad *sad, rte_be32_t spi, const union ip_addr *
 }
 
 void
-sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi, uint32_t seq)
+sad_prefetch_inbound(const struct sad *sad, rte_be32_t spi, uint32_t seq)
 {
 	const struct sa *sa = place_named(sad, spi);
 
@@ -110,7 +110,6 @@ sad_prefetch_inbound(const struct sad *sad, unsigned int worker, rte_be32_t spi,
 	__builtin_prefetch(&sa->src);
 	__builtin_prefetch(&sa->spi);
 	replay_prefetch(sa_window(sa), sad->slot_mask, seq); /* and the state */
-	__builtin_prefetch(&sad->counters[worker][rte_be_to_cpu_32(spi) & sad->index_mask], 1);
 }
 
 /* ---- the control thread ---- */

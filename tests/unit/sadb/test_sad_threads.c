@@ -86,7 +86,7 @@ read_on(void *arg)
 			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 			i = x & 1 ? (x >> 8) % FEW : (x >> 8) % SAS;
 			spi = atomic_load_explicit(&r->spi[i], memory_order_relaxed);
-			sad_prefetch_inbound(r->env->sad, 0, spi, 1);
+			sad_prefetch_inbound(r->env->sad, spi, 1);
 			sa = env_lookup(r->env, rte_be_to_cpu_32(spi), dst_of(i), NULL);
 			if (!sa)
 				continue;
