@@ -216,6 +216,14 @@ def peers(quick):
                           stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
 
+def ports(quick):
+    """The table of bench/ports.py, likewise."""
+    if os.geteuid() != 0:
+        return ["(Run as root, the report measures real ports here.)"]
+    return subprocess.run([sys.executable, ROOT / "bench/ports.py", "--seconds", "1" if quick else "5"],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+
+
 def page(bench, quick):
     yield from [
         "# Performance", "",
@@ -246,6 +254,14 @@ def page(bench, quick):
                 "the run ends if one does not. What is beyond 99 % is mostly the machine's other work.",
                 ""]
     yield from by_burst(bench)
+    yield from ["", "## By port", "",
+                "The daemon itself (`bench/ports.py`), sealing with AES-GCM-128 what another process sends it, and "
+                "beside it the loop of above with bursts as full. *Memory* is a source and a sink in the daemon: "
+                "buffers from the pool, and nothing of a port. memif copies each packet twice, in and out, and its "
+                "bytes come from another core's cache: that is the part that grows with the packet. By a veth "
+                "most is the kernel's, whose part of sending and of the other end's receiving is the worker's time; "
+                "bursts are small as the sender, behind system calls itself, is slower than the worker.", ""]
+    yield from ports(quick)
     yield from ["", "## Beside other tunnels", "",
                 "TCP and small UDP datagrams by iperf3 between two hosts through two gateways, all on this "
                 "machine (`bench/peers.sh`). Over af_packet and af_xdp Sealane's gateways are on veths without "

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+What real ports cost: the whole daemon, on a core of its own, seals UDP that bench/feed.c sends it from
+another core, by each kind of port in turn. Ticks are those of turns that found packets, as the worker
+counts them itself; of many short times the tenth that was least disturbed. Beside them the loop of
+sealane-bench, which has no port at all, with bursts as full as those that the port gave. Prints a table;
+--json FILE has all. Wants root, and two cores.
+
+    sudo SEALANE_BUILD=$PWD/build-bench /usr/bin/python3 bench/ports.py [--seconds N] [--only WORD]
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/system"))
+from engine import BUILD, Engine  # noqa: E402
+from netns import Netns, helper, wait_for  # noqa: E402
+from paced import Paced  # noqa: E402
+
+SIZES = (64, 512, 1400)
+WINDOW = 0.02  # seconds between two looks at the counters
+CORE = os.cpu_count() - 1
+NEXT = "192.0.2.2"
+TUNNEL = "src 192.0.2.1 dst 192.0.2.2"
+KEY = "0x" + "5a" * 20
+
+
+def seal(engine):
+    engine.batch([
+        f"xfrm state add {TUNNEL} proto esp spi 4096 reqid 1 mode tunnel aead rfc4106(gcm(aes)) {KEY} 128",
+        f"xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl {TUNNEL} proto esp reqid 1 mode tunnel"])
+
+
+def feed(exits, netns, engine, size, *devices):
+    """The other end of the engine's ports, in that namespace, until the end."""
+    lan = next(row for row in engine.ctl("port", "show")["port"] if row["port"] == "lan")
+    process = subprocess.Popen(
+        netns.command(BUILD / "bench/sealane-feed", 0, size, lan["mac"], *devices),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    exits.callback(process.wait)
+    exits.callback(process.terminate)
+
+
+def daemon(exits, netns, devices):
+    """An engine that seals what comes by `lan`, and sends it by `wan`."""
+    engine = Engine(netns, [{"name": name, "device": device, "side": side} for (name, device), side
+                            in zip(devices.items(), ("protected", "unprotected"))],
+                    cores=[CORE], polling="busy",
+                    routes=[{"prefix": "10.2.0.0/16", "via": NEXT, "port": "wan"}],
+                    neighbours=[{"address": NEXT, "mac": "02:00:00:00:00:43", "port": "wan"}])
+    exits.callback(engine.stop)
+    netns.batch(["link set lan up", "link set wan up", "addr add 192.0.2.1/24 dev wan"])
+    seal(engine)
+    return engine
+
+
+# ---- the kinds of ports: each gives an engine that gets packets ----
+
+def memory(exits, size):
+    """A source and a sink in the daemon itself (bench/paced.c): buffers from the pool, no port."""
+    netns = Netns("memory")
+    exits.callback(netns.close)
+    engine = Paced(netns, 1, 0, size, cores=[CORE], polling="busy")
+    exits.callback(engine.stop)
+    engine.change("sas", "policies")
+    return engine
+
+
+def memif(exits, size):
+    netns = Netns("memif")
+    exits.callback(netns.close)
+    folder = exits.enter_context(tempfile.TemporaryDirectory())
+    engine = daemon(exits, netns, {
+        name: f"net_memif{i},id={i},role=server,socket={folder}/memif,socket-abstract=no"
+        for i, name in enumerate(("lan", "wan"))})
+    feed(exits, netns, engine, size, *(
+        f"net_memif{i},id={i},role=client,socket={folder}/memif,socket-abstract=no" for i in (0, 1)))
+    return engine
+
+
+def veth(driver):
+    def make(exits, size):
+        netns, far = Netns("gateway"), Netns("far")
+        for space in (netns, far):
+            exits.callback(space.close)
+        for name in ("lan", "wan"):
+            helper("veth_new", netns.name, f"{name}0", far.name, f"{name}1")
+            helper("below_engine", netns.name, f"{name}0")
+            helper("below_engine", far.name, f"{name}1")
+        engine = daemon(exits, netns, {
+            name: f"{driver}{i},iface={name}0" for i, name in enumerate(("lan", "wan"))})
+        feed(exits, far, engine, size, "net_af_packet0,iface=lan1")
+        return engine
+    return make
+
+
+PORTS = {"memory": memory, "memif": memif, "veth by AF_XDP": veth("net_af_xdp"),
+         "veth by vnet": veth("vnet"), "veth by af_packet": veth("net_af_packet")}
+
+
+# ---- what is measured ----
+
+def windows(engine, seconds):
+    """(ticks, packets, turns) of each short time in which packets came."""
+    keys = ("busy_cycles", "received", "busy_polls")
+    end, before = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        worker = engine.ctl("worker", "show")["worker"][0]
+        now = [worker[key] for key in keys]
+        if before and now[1] > before[1] and now[2] > before[2]:
+            yield [b - a for a, b in zip(before, now)]
+        before = now
+        time.sleep(WINDOW)
+
+
+def lost(engine):
+    drops = {reason: n for reason, n in engine.drops().items() if n}
+    return {"tx_full": drops.get("tx_full", 0), "rx_missed": engine.port("lan")["rx_missed"]}
+
+
+def loop(size, burst):
+    """sealane-bench, with bursts as full."""
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run([BUILD / "bench/sealane-bench", "--direction", "out", "--size", str(size),
+                        "--burst", str(burst), "--repeat", "500", "--json", file.name],
+                       check=True, capture_output=True)
+        return json.load(file)["ticks_per_packet"]
+
+
+def measure(make, size, seconds):
+    with contextlib.ExitStack() as exits:
+        engine = make(exits, size)
+        begin = engine.ctl("worker", "show")["worker"][0]["forwarded"]
+        wait_for(lambda: engine.ctl("worker", "show")["worker"][0]["forwarded"] > begin + 10000,
+                 "packets", 60)
+        before = lost(engine)
+        seen = sorted(windows(engine, seconds), key=lambda w: w[0] / w[1])
+        after = lost(engine)
+    least = seen[:max(1, len(seen) // 10)]
+    ticks, packets, turns = (sum(column) for column in zip(*least))
+    came = sum(w[1] for w in seen)
+    burst = packets / turns
+    alone = loop(size, min(64, max(1, round(burst))))
+    return {"ticks": ticks / packets, "burst": burst, "loop_ticks": alone,
+            "lost": {key: (after[key] - before[key]) / came for key in after}}
+
+
+def table(rows):
+    yield "| port | bytes | packets a burst | ticks a packet | the loop, such bursts | difference | dropped, `tx_full` |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        yield (f"| {row['port']} | {row['size']} | {row['burst']:.0f} | {row['ticks']:.0f} | "
+               f"{row['loop_ticks']:.0f} | {row['ticks'] - row['loop_ticks']:+.0f} | "
+               f"{row['lost']['tx_full'] * 100:.1f} % |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
+    parser.add_argument("--only", help="ports with this in their names")
+    parser.add_argument("--json", help="write the figures to this file, too")
+    options = parser.parse_args()
+    rows = []
+    for name, make in PORTS.items():
+        for size in SIZES if options.only is None or options.only in name else ():
+            rows.append({"port": name, "size": size, **measure(make, size, options.seconds)})
+            print(rows[-1], file=sys.stderr)
+    print("\n".join(table(rows)))
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()
