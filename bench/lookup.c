@@ -165,7 +165,7 @@ policies_alone(void *spd, struct spd_query *slice)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < SLICE; i++)
-		sum += spd_lookup(spd, 0, SPD_OUT, &slice[i + (sum >> 63)].flow)->action;
+		sum += spd_lookup(spd, 0, SPD_OUT, &slice[i + (sum >> 63)].flow)->index;
 	return sum;
 }
 

@@ -79,11 +79,18 @@ chash_next(const struct chash_node *node)
 	return atomic_load_explicit(&node->next, memory_order_acquire);
 }
 
+/* Two words in one: of a product both halves. */
+static inline uint64_t
+chash_fold(uint64_t a, uint64_t b)
+{
+	__uint128_t p = (__uint128_t)a * b;
+
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
 /* Mixes 64 bits into a hash; `seed` is random per table, so that chains cannot be aimed at. */
 static inline uint64_t
 chash_mix(uint64_t seed, uint64_t value)
 {
-	__uint128_t p = (__uint128_t)(seed ^ value) * 0x9e3779b97f4a7c15ULL;
-
-	return (uint64_t)p ^ (uint64_t)(p >> 64);
+	return chash_fold(seed ^ value, 0x9e3779b97f4a7c15ULL);
 }

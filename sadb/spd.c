@@ -15,7 +15,7 @@ struct spd *
 spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim, struct reason *why)
 {
 	struct spd *spd = aligned_alloc(alignof(struct spd), sizeof(*spd));
-	uint64_t random[3];
+	uint64_t random[5];
 
 	if (!spd)
 		goto err;
@@ -23,8 +23,7 @@ spd_new(uint32_t max_policies, struct sad *sad, struct reclaim *reclaim, struct 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		goto err_spd;
 	spd->seed = random[0];
-	spd->src_factor = random[1] | 1;
-	spd->dst_factor = random[2] | 1;
+	memcpy(spd->secret, &random[1], sizeof(spd->secret));
 	spd->sad = sad;
 	spd->reclaim = reclaim;
 	spd->max_policies = max_policies;
@@ -151,7 +150,7 @@ entry_has(const struct entry *e, const struct tuple *t, const struct selector *s
 	return e->tuple == t && selector_equal(&own, sel);
 }
 
-static uint32_t
+static uint64_t
 entry_hash(const struct spd *spd, const struct entry *e)
 {
 	return spd_hash(spd, e->tuple->seed, &e->src, &e->dst);
@@ -176,7 +175,9 @@ find_by_id(struct spd *spd, const struct spd_id *unmasked)
 
 	if (!t)
 		return NULL;
-	node = chash_first(&spd->policies, spd_hash(spd, t->seed, &id.sel.src, &id.sel.dst));
+	node = atomic_load_explicit(
+		spd_chain(spd, spd_hash(spd, t->seed, &id.sel.src, &id.sel.dst)),
+		memory_order_relaxed); /* only this thread stores */
 	for (; node; node = chash_next(node))
 		if (entry_has(entry_of(node), t, &id.sel))
 			return entry_of(node);
@@ -220,8 +221,7 @@ find(struct spd *spd, const struct spd_id *id, uint32_t index)
 static _Atomic(struct chash_node *) *
 entry_link(struct spd *spd, const struct entry *e)
 {
-	_Atomic(struct chash_node *) *link =
-		&spd->policies.heads[entry_hash(spd, e) & spd->policies.mask];
+	_Atomic(struct chash_node *) *link = spd_chain(spd, entry_hash(spd, e));
 	struct chash_node *node;
 
 	/* Relaxed: only this thread stores. */
@@ -252,7 +252,7 @@ entry_move(struct spd *spd, struct entry *old, struct entry *e)
 {
 	entry_insert(spd, e);
 	atomic_fetch_add_explicit(&spd->moves, 1, memory_order_release);
-	chash_remove(&spd->policies, entry_hash(spd, old), &old->node);
+	chash_remove(&spd->policies, (uint32_t)entry_hash(spd, old), &old->node);
 }
 
 /* ---- lifetimes ---- */
@@ -359,23 +359,26 @@ entry_release(void *ctx, struct reclaim_item *item)
 	slab_give(&spd->entries, container_of(item, struct entry, retired));
 }
 
-/* Takes a policy from the workers; its tuple still counts it. */
+static struct tuple *
+tuple_of(const struct entry *e)
+{
+	return (struct tuple *)e->tuple;
+}
+
+/* Takes a policy from the workers; its tuple still counts its priority. */
 static void
 entry_unlink(struct spd *spd, struct entry *e)
 {
-	chash_remove(&spd->policies, entry_hash(spd, e), &e->node);
+	const uint64_t hash = entry_hash(spd, e);
+
+	chash_remove(&spd->policies, (uint32_t)hash, &e->node);
+	tuple_count_out(tuple_of(e), hash);
 	resolve_remove(spd, e);
 	lifetime_end(spd, e);
 	slots_leave(&spd->slots, spd_slot(spd, &e->policy));
 	spd->count[e->tuple->domain->dir]--;
 	spd->version++;
 	reclaim_defer(spd->reclaim, entry_release, spd, &e->retired);
-}
-
-static struct tuple *
-tuple_of(const struct entry *e)
-{
-	return (struct tuple *)e->tuple;
 }
 
 static int
@@ -399,6 +402,7 @@ add(struct spd *spd, struct entry *e, const struct spd_id *id)
 	spd->version++;
 	resolve_add(spd, e);
 	lifetime_begin(spd, e);
+	tuple_count_in(t, entry_hash(spd, e));
 	entry_insert(spd, e);
 	return 0;
 }
@@ -421,7 +425,7 @@ replace(struct spd *spd, struct entry *old, struct entry *e)
 	lifetime_begin(spd, e);
 	lifetime_end(spd, old);
 	if (e->priority == old->priority)
-		chash_replace(&spd->policies, entry_hash(spd, e), &old->node, &e->node);
+		chash_replace(&spd->policies, (uint32_t)entry_hash(spd, e), &old->node, &e->node);
 	else
 		entry_move(spd, old, e);
 	tuple_leave(spd, t, old->priority);

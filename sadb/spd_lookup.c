@@ -30,137 +30,160 @@ masked(const union ip_addr *a, const uint64_t mask[2])
 	return (union ip_addr){.u64 = {a->u64[0] & mask[0], a->u64[1] & mask[1]}};
 }
 
-/* The chain in which a flow's policies of a tuple are. */
-static inline const _Atomic(struct chash_node *) *
-chain_of(const struct spd *spd, const struct view *v, const struct flow *f)
-{
-	union ip_addr src = masked(&f->src, v->src_mask), dst = masked(&f->dst, v->dst_mask);
-
-	return &spd->policies.heads[spd_hash(spd, v->seed, &src, &dst) & spd->policies.mask];
-}
-
-/* The first policy of the tuple, in that chain, that the flow matches; NULL for none. */
-static inline struct entry *
-probe(const struct view *v, const _Atomic(struct chash_node *) *chain, const struct flow *f)
-{
-	union ip_addr src = masked(&f->src, v->src_mask), dst = masked(&f->dst, v->dst_mask);
-	/* Acquire: pairs with the release that put the entry there. */
-	struct chash_node *node = atomic_load_explicit(chain, memory_order_acquire);
-
-	for (; node; node = chash_next(node)) {
-		struct entry *e = entry_of(node);
-
-		if (likely(e->tuple == v->tuple && ip_addr_equal(&e->src, &src) &&
-			   ip_addr_equal(&e->dst, &dst)) &&
-		    entry_fits(e, f))
-			return e;
-	}
-	return NULL;
-}
-
-/* The tuples whose chains are fetched ahead: the rest are rarely asked. */
-#define VIEWS_AHEAD 2
-
-/* Where a lookup begins: a tenant's tuples for the flow's family, and the chains of the first. */
-struct start {
-	const struct view *views;
-	const _Atomic(struct chash_node *) *chain[VIEWS_AHEAD];
-	uint32_t count;
+/* A lookup under way. */
+struct search {
+	const struct view *view, *end;            /* the tuple that is asked, and behind the last */
+	const struct group *then;                 /* whose tuples come after these, or NULL */
+	const _Atomic(struct chash_node *) *link; /* in the tuple's chain: what is read next */
+	struct chash_node *node;                  /* what was read there */
+	struct entry *best;                       /* of the tuples before */
 };
 
-static inline void
-start_in(struct start *s, const struct spd *spd, const struct group *g, const struct flow *f)
+/* The first of the group's tuples for the flow's family. */
+static inline const struct view *
+search_group(struct search *s, const struct group *g, const struct flow *f)
 {
 	bool v6 = f->family == FAMILY_V6;
+	const struct view *first = g ? g->views + (v6 ? g->count[0] : 0) : NULL;
 
-	s->count = g ? g->count[v6] : 0;
-	if (s->count == 0)
-		return;
-	s->views = g->views + (v6 ? g->count[0] : 0);
-	for (uint32_t i = 0; i < VIEWS_AHEAD && i < s->count; i++) {
-		s->chain[i] = chain_of(spd, &s->views[i], f);
-		rte_prefetch0((const void *)s->chain[i]);
-	}
+	s->end = g ? first + g->count[v6] : NULL;
+	return first;
 }
 
-/* What a lookup compares, and what is asked of the policy that it gives. */
-static inline void
-fetch_entries(const struct start *s, enum spd_dir dir)
+/* The chain of the first tuple, from `v` on, that may have a better policy. False for none. */
+static inline bool
+search_tuple(const struct spd *spd, struct search *s, const struct view *v, const struct flow *f)
 {
-	for (uint32_t i = 0; i < VIEWS_AHEAD && i < s->count; i++) {
-		/* Relaxed: only a hint; the lookup reads it again. */
-		struct chash_node *node = atomic_load_explicit(s->chain[i], memory_order_relaxed);
-		const struct entry *e = node ? entry_of(node) : NULL;
+	uint64_t limit = s->best ? s->best->priority : UINT64_MAX;
 
-		if (!e)
+	for (; v < s->end && v->best <= limit; v++) {
+		const union ip_addr src = masked(&f->src, v->src_mask);
+		const union ip_addr dst = masked(&f->dst, v->dst_mask);
+		uint64_t hash = spd_hash(spd, v->seed, &src, &dst);
+
+		/* Acquire: see tuple_count_in(). */
+		if (atomic_load_explicit(&v->tuple->has[tuple_bucket(hash)],
+					 memory_order_acquire) == 0)
 			continue;
-		rte_prefetch0(e);
-		rte_prefetch0(&e->policy);
-		if (dir != SPD_OUT)
-			rte_prefetch0(&e->policy.tmpl.dst); /* spd_allows() */
+		s->view = v;
+		s->link = spd_chain(spd, hash);
+		rte_prefetch0((const void *)s->link);
+		return true;
 	}
-}
-
-/* The better of `best` and what other tuples have, of which none but a better one is asked. */
-static struct entry *
-search_on(const struct spd *spd, const struct view *v, uint32_t n, const struct flow *f,
-	  struct entry *best)
-{
-	for (; n > 0 && !(best && best->priority < v->best); v++, n--) {
-		struct entry *e = probe(v, chain_of(spd, v, f), f);
-
-		if (e && !(best && entry_before(best, e)))
-			best = e;
-	}
-	return best;
+	return false;
 }
 
 /* A tenant with a mark has the policies of its if_id, too. */
-static struct entry *
-search_unmarked(const struct spd *spd, const struct spd_query *q, struct entry *best)
+static bool
+search_unmarked(const struct spd *spd, struct search *s, const struct flow *f)
 {
-	const struct group *g = spd_group(spd, tenant_if_id(q->tenant), q->dir);
-	bool v6 = q->flow.family == FAMILY_V6;
+	const struct view *first = search_group(s, s->then, f);
 
-	return g ? search_on(spd, g->views + (v6 ? g->count[0] : 0), g->count[v6], &q->flow, best)
-		 : best;
+	s->then = NULL;
+	return search_tuple(spd, s, first, f);
 }
 
-static inline struct entry *
-search(const struct spd *spd, const struct start *s, const struct spd_query *q)
+static inline bool
+search_next(const struct spd *spd, struct search *s, const struct view *v, const struct flow *f)
 {
-	struct entry *e = NULL;
+	return search_tuple(spd, s, v, f) ||
+	       (unlikely(s->then != NULL) && search_unmarked(spd, s, f));
+}
 
-	if (likely(s->count > 0)) {
-		e = probe(s->views, s->chain[0], &q->flow);
-		if (s->count > 1 && !(e && e->priority < s->views[1].best))
-			e = search_on(spd, s->views + 1, s->count - 1, &q->flow, e);
+/* Whether the policy is the flow's first in that tuple. */
+static inline bool
+search_fits(const struct search *s, const struct entry *e, const struct flow *f)
+{
+	const union ip_addr src = masked(&f->src, s->view->src_mask);
+	const union ip_addr dst = masked(&f->dst, s->view->dst_mask);
+
+	return likely(e->tuple == s->view->tuple && ip_addr_equal(&e->src, &src) &&
+		      ip_addr_equal(&e->dst, &dst)) &&
+	       entry_fits(e, f);
+}
+
+/* Reads what was fetched of the chain, and fetches what a lookup compares, and what is asked of the
+ * policy that it gives. */
+static inline void
+search_read(struct search *s, enum spd_dir dir)
+{
+	const struct entry *e;
+
+	/* Acquire: pairs with the release that put the entry there. */
+	s->node = atomic_load_explicit(s->link, memory_order_acquire);
+	if (!s->node)
+		return;
+	e = entry_of(s->node);
+	rte_prefetch0(e);
+	rte_prefetch0(&e->policy);
+	if (dir != SPD_OUT)
+		rte_prefetch0(&e->policy.tmpl.dst); /* spd_allows() */
+}
+
+/* Compares what was read. Whether the search goes on: in the chain, or another that is fetched. */
+static inline bool
+search_compare(const struct spd *spd, struct search *s, const struct spd_query *q)
+{
+	struct entry *e = s->node ? entry_of(s->node) : NULL;
+
+	if (e && !search_fits(s, e, &q->flow)) {
+		s->link = &e->node.next;
+		return true;
 	}
-	if (unlikely(tenant_mark(q->tenant) != 0))
-		e = search_unmarked(spd, q, e);
-	return e;
+	if (e && !(s->best && entry_before(s->best, e)))
+		s->best = e;
+	return search_next(spd, s, s->view + 1, &q->flow);
 }
 
-static void
-look_up(const struct spd *spd, struct spd_query *queries, unsigned int n)
+/* Begins all searches; the numbers of those that go on in `on`, and how many. */
+static inline unsigned int
+begin(const struct spd *spd, const struct spd_query *queries, unsigned int n,
+      struct search *searches, uint8_t *on)
 {
-	struct start starts[SPD_BURST];
-	const struct group *g = NULL;
+	const struct group *g = NULL, *then = NULL;
+	unsigned int left = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
 		const struct spd_query *q = &queries[i];
+		struct search *s = &searches[i];
 
-		if (i == 0 || q->tenant != q[-1].tenant || q->dir != q[-1].dir)
+		if (i == 0 || q->tenant != q[-1].tenant || q->dir != q[-1].dir) {
 			g = spd_group(spd, q->tenant, q->dir);
-		start_in(&starts[i], spd, g, &q->flow);
+			then = tenant_mark(q->tenant) == 0
+				       ? NULL
+				       : spd_group(spd, tenant_if_id(q->tenant), q->dir);
+		}
+		s->then = then;
+		s->best = NULL;
+		on[left] = (uint8_t)i;
+		left += search_next(spd, s, search_group(s, g, &q->flow), &q->flow);
 	}
-	for (unsigned int i = 0; n > 1 && i < n; i++)
-		fetch_entries(&starts[i], queries[i].dir);
-	for (unsigned int i = 0; i < n; i++) {
-		struct entry *e = search(spd, &starts[i], &queries[i]);
+	return left;
+}
 
-		queries[i].policy = e ? &e->policy : NULL;
+/* All searches take each step together: what one waits for comes while the others work. */
+static void
+look_up(const struct spd *spd, struct spd_query *queries, unsigned int n)
+{
+	struct search searches[SPD_BURST];
+	uint8_t on[SPD_BURST];
+	unsigned int left = begin(spd, queries, n, searches, on);
+
+	while (left > 0) {
+		unsigned int before = left;
+
+		for (unsigned int k = 0; k < before; k++)
+			search_read(&searches[on[k]], queries[on[k]].dir);
+		left = 0;
+		for (unsigned int k = 0; k < before; k++) {
+			unsigned int i = on[k];
+
+			on[left] = (uint8_t)i;
+			left += search_compare(spd, &searches[i], &queries[i]);
+		}
 	}
+	for (unsigned int i = 0; i < n; i++)
+		queries[i].policy = searches[i].best ? &searches[i].best->policy : NULL;
 }
 
 void

@@ -17,7 +17,7 @@
 /* A policy in the hash. Its first line holds all that a lookup compares. */
 struct entry {
 	alignas(64) struct chash_node node; /* chains are in (priority, order) order */
-	const struct tuple *tuple;          /* only compared by workers, never followed */
+	const struct tuple *tuple;          /* only compared by workers */
 	union ip_addr src, dst;             /* masked */
 	uint32_t priority;
 	rte_be16_t sport, sport_mask, dport, dport_mask;
@@ -57,8 +57,16 @@ static_assert(sizeof(struct entry) == 192, "an odd number of lines");
 LIST_HEAD(entry_list, entry);
 LIST_HEAD(lifetime_list, lifetime);
 
-/* A pair of prefix lengths that policies of one domain have. The control thread's. */
+#define TUPLE_BUCKETS 1024
+
+/* A pair of prefix lengths that policies of one domain have. Workers read `has` alone. */
 struct tuple {
+	/*
+	 * Policies whose hash falls into a bucket: most lookups ask several tuples, and most of
+	 * these, if they are small, answer here, in cache, that they have nothing. A count that got
+	 * to 255 stays.
+	 */
+	_Atomic uint8_t has[TUPLE_BUCKETS];
 	LIST_ENTRY(tuple) link; /* in its domain */
 	struct domain *domain;
 	uint64_t seed; /* of the hash */
@@ -104,8 +112,8 @@ struct spd {
 	/* Workers read these lines. */
 	alignas(64) struct chash policies;
 	struct chash groups;
-	uint64_t seed, src_factor, dst_factor; /* random */
-	_Atomic uint32_t moves; /* changes that a lookup under way must not straddle */
+	uint64_t seed, secret[4]; /* random */
+	_Atomic uint32_t moves;   /* changes that a lookup under way must not straddle */
 
 	/* The control thread's. */
 	alignas(64) struct sad *sad;
@@ -126,15 +134,29 @@ struct spd {
 	struct reclaim_item retired;
 };
 
-/* The chain of masked addresses in a tuple. */
-static inline uint32_t
+/* Masked addresses in a tuple. Whichever bits of the two differ, all of the hash do. */
+static inline uint64_t
 spd_hash(const struct spd *spd, uint64_t tuple_seed, const union ip_addr *src,
 	 const union ip_addr *dst)
 {
-	uint64_t s = src->u64[0] + src->u64[1] * spd->src_factor;
-	uint64_t d = dst->u64[0] + dst->u64[1] * spd->dst_factor;
+	const uint64_t *secret = spd->secret;
 
-	return (uint32_t)chash_mix(chash_mix(tuple_seed, s), d);
+	return chash_fold(chash_fold(src->u64[0] ^ secret[0], dst->u64[0] ^ secret[1]) ^ tuple_seed,
+			  chash_fold(src->u64[1] ^ secret[2], dst->u64[1] ^ secret[3]));
+}
+
+/* The chain of that hash. */
+static inline _Atomic(struct chash_node *) *
+spd_chain(const struct spd *spd, uint64_t hash)
+{
+	return &spd->policies.heads[hash & spd->policies.mask];
+}
+
+/* The bucket of that hash: other bits. */
+static inline uint32_t
+tuple_bucket(uint64_t hash)
+{
+	return (uint32_t)(hash >> 54);
 }
 
 static inline uint32_t
@@ -187,6 +209,10 @@ struct tuple *tuple_get(struct spd *spd, const struct spd_id *id);
 int tuple_join(struct spd *spd, struct tuple *t, uint32_t priority);
 /* Counts one out, after it was unlinked. The tuple may vanish. */
 void tuple_leave(struct spd *spd, struct tuple *t, uint32_t priority);
+
+/* A policy of that hash comes, before it is linked, or goes, after it was unlinked. */
+void tuple_count_in(struct tuple *t, uint64_t hash);
+void tuple_count_out(struct tuple *t, uint64_t hash);
 
 /* Takes a domain from the workers at once, whatever it holds; frees it with its tuples. */
 void domain_withdraw(struct spd *spd, struct domain *d);

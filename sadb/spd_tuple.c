@@ -157,6 +157,41 @@ priority_remove(struct tuple *t, uint32_t priority)
 	return place == 0;
 }
 
+/* ---- which addresses it may have ---- */
+
+/* Acquire and release as for the chain: who sees a policy counted out may miss it, as if it had
+ * looked later; who has not seen it counted in looked earlier. */
+static void
+set_bucket(struct tuple *t, uint64_t hash, uint8_t count)
+{
+	atomic_store_explicit(&t->has[tuple_bucket(hash)], count, memory_order_release);
+}
+
+static uint8_t
+get_bucket(const struct tuple *t, uint64_t hash)
+{
+	/* Relaxed: only this thread stores. */
+	return atomic_load_explicit(&t->has[tuple_bucket(hash)], memory_order_relaxed);
+}
+
+void
+tuple_count_in(struct tuple *t, uint64_t hash)
+{
+	uint8_t count = get_bucket(t, hash);
+
+	if (count < UINT8_MAX)
+		set_bucket(t, hash, (uint8_t)(count + 1));
+}
+
+void
+tuple_count_out(struct tuple *t, uint64_t hash)
+{
+	uint8_t count = get_bucket(t, hash);
+
+	if (count < UINT8_MAX)
+		set_bucket(t, hash, (uint8_t)(count - 1));
+}
+
 /* ---- what workers see ---- */
 
 static void

@@ -11,7 +11,8 @@
 
 #include "../random.h"
 #include "fake_sad.h"
-#include "sadb/spd.h"
+#include "sadb/index.h"
+#include "sadb/spd_private.h"
 
 /* ---- allocations that fail on demand (the linker wraps them) ---- */
 
@@ -332,6 +333,63 @@ test_ten_thousand_policies_are_all_found_and_all_go(void **state)
 		assert_int_equal(spd_delete(f->spd, &p.id, 0, NULL), 0);
 	}
 	assert_int_equal(spd_tuples(f->spd), 0);
+	end(f);
+}
+
+/* Policies of one host, each for a port of its own: more than a tuple counts for a hash. */
+static void
+test_policies_of_one_hash_are_found_until_the_last_has_gone(void **state)
+{
+	enum { PORTS = 600 };
+	struct fixture *f = begin(PORTS);
+
+	for (uint32_t port = 1; port <= PORTS; port++) {
+		struct spd_params p = bypass(0, 0, HOST_B, 32, 1);
+
+		p.id.sel.dport = rte_cpu_to_be_16((uint16_t)port);
+		p.id.sel.dport_mask = RTE_BE16(0xffff);
+		assert_int_equal(spd_add(f->spd, &p, false, NULL), 0);
+	}
+	for (uint32_t port = 1; port <= PORTS; port++) {
+		struct flow flow = udp(HOST_A, HOST_B, 1, (uint16_t)port);
+		struct policy *p = spd_lookup(f->spd, 0, SPD_OUT, &flow);
+
+		assert_non_null(p);
+		assert_int_equal(spd_delete(f->spd, NULL, p->index, NULL), 0);
+		assert_null(spd_lookup(f->spd, 0, SPD_OUT, &flow));
+	}
+	end(f);
+}
+
+/* Whichever bytes of two addresses differ, hashes do: those of 256 by 256 networks or hosts. */
+static void
+test_addresses_that_differ_in_two_bytes_have_their_own_hashes(void **state)
+{
+	struct fixture *f = begin(1);
+
+	for (uint32_t pair = 0; pair < 32 * 32; pair++) {
+		uint32_t first = pair / 32, second = pair % 32;
+		union ip_addr addr[2] = {0};
+		struct index seen;
+		uint32_t n;
+
+		if (first >= second)
+			continue;
+		assert_int_equal(index_init(&seen, 65536, 65536), 0);
+		for (uint32_t i = 0; i < 65536; i++) {
+			uint64_t hash;
+
+			addr[first / 16].bytes[first % 16] = (uint8_t)i;
+			addr[second / 16].bytes[second % 16] = (uint8_t)(i >> 8);
+			hash = spd_hash(f->spd, 1, &addr[0], &addr[1]);
+			index_insert(&seen, hash ^ hash >> 32, i);
+		}
+		n = 0;
+		for (uint32_t i = 0; i < 65536; i++)
+			n += index_next(&seen, i) != INDEX_NONE;
+		assert_in_range(n, 0, 16); /* 0.5 to be expected of 32 bits */
+		index_free(&seen);
+	}
 	end(f);
 }
 
@@ -721,6 +779,8 @@ main(void)
 		cmocka_unit_test(test_C40_unseen_ports_match_what_protects_and_no_bypass),
 		cmocka_unit_test(test_flush_leaves_nothing),
 		cmocka_unit_test(test_ten_thousand_policies_are_all_found_and_all_go),
+		cmocka_unit_test(test_policies_of_one_hash_are_found_until_the_last_has_gone),
+		cmocka_unit_test(test_addresses_that_differ_in_two_bytes_have_their_own_hashes),
 		cmocka_unit_test(test_without_memory_nothing_changes),
 		cmocka_unit_test(test_all_that_was_said_of_a_policy_is_given_back),
 		cmocka_unit_test(test_a_policy_takes_three_lines_and_more_for_limits_alone),
