@@ -363,16 +363,17 @@ B24_esp_inside_esp_for_a_protected_host_is_delivered_as_it_is(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* Of three SAs in one burst, each number twice: in turn, or those of an SA in a row. */
 static void
-B34_packets_of_one_burst_are_judged_each_alone(void **state)
+copies_in_one_burst(bool in_a_row)
 {
 	struct worker_counters c;
 	unsigned int came = 0;
 	struct rte_mbuf *m;
 
 	for (unsigned int i = 0; i < 24; i++) {
-		unsigned int tunnel = i % 3; /* GCM, CBC, ESN */
-		uint64_t seq = 1 + i / 6;    /* each number twice */
+		unsigned int tunnel = in_a_row ? i / 8 : i % 3; /* GCM, CBC, ESN */
+		uint64_t seq = 1 + (in_a_row ? i % 8 / 2 : i / 6);
 		size_t len = put_inner(tunnel, 40);
 
 		len = peer_trailer(sas[tunnel], text, len, IPPROTO_IPIP);
@@ -391,6 +392,18 @@ B34_packets_of_one_burst_are_judged_each_alone(void **state)
 	assert_int_equal(c.drops[DROP_ICV], 1);
 	assert_int_equal(c.drops[DROP_REPLAY], 11);
 	assert_int_equal(came, 12);
+}
+
+static void
+B34_packets_of_one_burst_are_judged_each_alone(void **state)
+{
+	copies_in_one_burst(false);
+}
+
+static void
+C17_of_copies_in_a_row_one_passes(void **state)
+{
+	copies_in_one_burst(true);
 }
 
 static void
@@ -512,6 +525,7 @@ main(void)
 		inbound_test(B23_a_packet_inside_for_our_own_endpoint_makes_no_loop),
 		inbound_test(B24_esp_inside_esp_for_a_protected_host_is_delivered_as_it_is),
 		inbound_test(B34_packets_of_one_burst_are_judged_each_alone),
+		inbound_test(C17_of_copies_in_a_row_one_passes),
 		inbound_test(C50_ecn_and_the_checksum_come_out_of_the_tunnel_right),
 		inbound_test(C63_C64_lifetimes_count_authentic_packets_with_their_padding),
 		inbound_test(B40_an_expired_sa_opens_and_seals_nothing),

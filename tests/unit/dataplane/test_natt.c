@@ -41,10 +41,11 @@ hear(void *ctx, struct sa_control *c, const union ip_addr *src, rte_be16_t sport
 
 static struct sad_observer observer = {.mapped = hear};
 
-/* An authentic packet from that port; how many mappings it makes. */
+/* An authentic packet from there; how many mappings it makes. */
 static unsigned int
-mappings_of(uint64_t seq, uint16_t port, bool authentic)
+mappings_from(uint32_t addr, uint64_t seq, uint16_t port, bool authentic)
 {
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + 14);
 	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(frame + 34);
 	unsigned int before = heard.mappings;
 	uint8_t text[256];
@@ -52,11 +53,20 @@ mappings_of(uint64_t seq, uint16_t port, bool authentic)
 
 	len = peer_seal(&peer, sa, seq, text, peer_trailer(sa, text, len, 4), frame);
 	udp->src_port = rte_cpu_to_be_16(port);
+	ip->src_addr = rte_cpu_to_be_32(addr);
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
 	frame[len - 1] ^= !authentic;
 	assert_int_equal(engine_fate(&e, 1, frame, len), authentic ? DROP_COUNT : DROP_ICV);
 	rte_pktmbuf_free(engine_sent(&e, 0));
 	natt_poll(e.dp);
 	return heard.mappings - before;
+}
+
+static unsigned int
+mappings_of(uint64_t seq, uint16_t port, bool authentic)
+{
+	return mappings_from(WAN_PEER, seq, port, authentic);
 }
 
 static void
@@ -137,6 +147,8 @@ B29_packets_follow_a_peer_where_the_configuration_says_so(void **state)
 	e.config.sad.nat_rebinding = NAT_REBINDING_FOLLOW;
 	mappings_of(2, 4712, true);
 	assert_int_equal(sends_to(), RTE_BE16(4712));
+	mappings_from(WAN_PEER + 0x10001, 3, 4713, true);
+	assert_int_equal(sends_to(), RTE_BE16(4713));
 }
 
 /* An old packet could come again from anywhere. */
