@@ -315,3 +315,20 @@ def test_a_tag_that_the_kernel_keeps_beside_the_frame(gateway):
     sealed = gateway.wan.receive(is_esp, "it, sealed")
     assert tunnel.out.open(sealed)[Raw].load == packet[Raw].load
     assert gateway.engine.port("lan7")["rx_packets"] >= 1
+
+
+def test_two_workers_share_its_queue():
+    """One has it, and hands over to the other."""
+    gateway = Gateway(cores=(0, 1), ports={
+        name: {"device": f"vnet_{name},iface={name}0"} for name in ("lan", "wan")})
+    try:
+        tunnel = gateway.tunnel()
+        sent = {udp(HOST[4], REMOTE[4], dport=5000 + i)[Raw].load: i for i in range(32)}
+        for data, i in sent.items():
+            gateway.lan.send(udp(HOST[4], REMOTE[4], data, dport=5000 + i))
+        got = {tunnel.out.open(gateway.wan.receive(is_esp, "each"))[Raw].load for _ in sent}
+        assert got == set(sent)
+        assert gateway.engine.port("lan")["rx_queues"] == 1
+        assert gateway.engine.balance()["resumed"] > 0
+    finally:
+        gateway.close()
