@@ -113,9 +113,10 @@ wait_for(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 
 /* The way of a packet by its neighbour. False where there is none yet: it waits. */
 static bool
-find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_addr *dst,
+find_way(struct worker *w, struct burst *b, unsigned int i, const union ip_addr *dst,
 	 struct way *way)
 {
+	struct packet *p = packet(b->m[i]);
 	bool gateway = p->nh->type == NEXTHOP_GATEWAY;
 	const union ip_addr *hop = gateway ? &p->nh->gateway : dst;
 	uint8_t hop_family = gateway ? p->nh->gateway_family : p->family;
@@ -124,7 +125,8 @@ find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 
 	way->nh = NULL;
 	if (unlikely(neigh == NULL)) {
-		wait_for(w, m, p, hop, hop_family);
+		burst_part(b, i, 1);
+		wait_for(w, b->m[i], p, hop, hop_family);
 		return false;
 	}
 	/* Relaxed: a hint for the control thread; read first, so that the line stays shared. */
@@ -140,39 +142,39 @@ find_way(struct worker *w, struct rte_mbuf *m, struct packet *p, const union ip_
 	return true;
 }
 
-/* The header for a packet, in way->l2. False where it went another way: dropped, or waiting. */
+/* The header for a run, in way->l2. False where its first went another way: dropped, or waiting. */
 static bool
-find_l2(struct worker *w, struct rte_mbuf *m, struct packet *p, struct way *way)
+find_l2(struct worker *w, struct burst *b, unsigned int i, struct way *way)
 {
+	struct packet *p = packet(b->m[i]);
 	union ip_addr dst;
 	enum drop_reason reason;
 
 	if ((p->flags & (PACKET_FROM_HOST | PACKET_SEALED)) == PACKET_FROM_HOST) {
 		way->nh = NULL;
-		l2_from_host(&way->l2, m, p, &w->dp->ifaces[p->out]);
+		l2_from_host(&way->l2, b->m[i], p, &w->dp->ifaces[p->out]);
 		return true;
 	}
-	dst = ip_dst(m);
+	dst = ip_dst(b->m[i]);
 	p->nh = find_next_hop(w, p, &dst);
 	reason = check_next_hop(w, p);
 	if (unlikely(reason != DROP_COUNT)) {
-		packet_drop(w, m, reason);
+		burst_part(b, i, 1);
+		packet_drop(w, b->m[i], reason);
 		return false;
 	}
 	p->out = p->nh->iface;
-	return is_same_way(way, p, &dst) || find_way(w, m, p, &dst, way);
+	return is_same_way(way, p, &dst) || find_way(w, b, i, &dst, way);
 }
 
-/* False, and dropped, where a foreign buffer left no room in front. */
+/* False, and nothing is changed, where there is no room in front. */
 static inline bool
-put_l2(struct worker *w, struct rte_mbuf *m, const struct l2 *l2)
+put_l2(struct rte_mbuf *m, const struct l2 *l2)
 {
-	uint8_t *at = packet_prepend(m, l2->len);
+	uint8_t *at = packet_widen(m, l2->len, 0);
 
-	if (unlikely(at == NULL)) {
-		packet_drop(w, m, DROP_NO_BUF);
+	if (unlikely(at == NULL))
 		return false;
-	}
 	/* In two words that overlap, and for a tag a third. */
 	memcpy(at, l2->bytes, sizeof(uint64_t));
 	if (unlikely(l2->len != RTE_ETHER_HDR_LEN))
@@ -182,77 +184,99 @@ put_l2(struct worker *w, struct rte_mbuf *m, const struct l2 *l2)
 	return true;
 }
 
-/* Longer than the interface takes: cut and sent at once, or answered and dropped. */
+/* Longer than the interface takes: cut and sent, or answered and dropped. */
 static void
-send_cut(struct worker *w, struct rte_mbuf *m, uint16_t mtu, const struct l2 *l2)
+send_cut(struct worker *w, struct rte_mbuf *m, const struct iface *out, const struct l2 *l2)
 {
 	struct rte_mbuf *parts[FRAGMENTS_MAX];
-	struct burst b = {0};
-	unsigned int n = 0;
+	unsigned int n = 0, count = 0;
 
 	if (fragment_allowed(m))
-		n = fragment_packet(w, m, mtu, parts);
+		n = fragment_packet(w, m, out->mtu, parts);
 	else
-		icmp_error(w, m, ICMP_ERR_TOO_BIG, mtu);
+		icmp_error(w, m, ICMP_ERR_TOO_BIG, out->mtu);
 	if (n == 0)
 		packet_drop(w, m, DROP_MTU);
-	for (unsigned int i = 0; i < n; i++)
-		if (put_l2(w, parts[i], l2))
-			burst_add(&b, parts[i]);
-	tx(w, &b);
-}
-
-/* What the interface does not take as it is, behind what is ready: order is kept. */
-static void
-leave_otherwise(struct worker *w, struct burst *ready, struct rte_mbuf *m, const struct iface *out,
-		bool up, const struct l2 *l2)
-{
-	if (!up) {
-		packet_drop(w, m, DROP_PORT_DOWN);
-		return;
+	for (unsigned int i = 0; i < n; i++) {
+		if (put_l2(parts[i], l2))
+			parts[count++] = parts[i];
+		else
+			packet_drop(w, parts[i], DROP_NO_BUF);
 	}
-	tx(w, ready);
-	send_cut(w, m, out->mtu, l2);
+	tx_frames(w, out->number, parts, count);
 }
 
-/* Packets that are alike go one way. */
+/* What the interface does not take as it is. */
 static void
-leave(struct worker *w, struct burst *ready, struct rte_mbuf *const *m, unsigned int n,
-      const struct l2 *l2)
+leave_otherwise(struct worker *w, struct rte_mbuf *m, const struct iface *out, bool up,
+		const struct l2 *l2)
 {
-	uint16_t number = packet(m[0])->out;
-	const struct iface *out = &w->dp->ifaces[number];
+	if (!up)
+		packet_drop(w, m, DROP_PORT_DOWN);
+	else if (rte_pktmbuf_pkt_len(m) <= out->mtu)
+		packet_drop(w, m, DROP_NO_BUF);
+	else
+		send_cut(w, m, out, l2);
+}
+
+/* What is ready of a burst, and leaves together: its frames from `first` on. */
+struct ready {
+	unsigned int first;
+	uint16_t out;
+};
+
+/* All in front of `end`. */
+static inline void
+send_ready(struct worker *w, struct burst *b, struct ready *ready, unsigned int end)
+{
+	if (end > ready->first)
+		tx_frames(w, ready->out, b->m + ready->first, end - ready->first);
+	ready->first = end;
+}
+
+/* A run goes one way, in its order. */
+static void
+leave(struct worker *w, struct burst *b, unsigned int i, unsigned int n, const struct l2 *l2,
+      struct ready *ready)
+{
+	const struct iface *out = &w->dp->ifaces[packet(b->m[i])->out];
 	/* Relaxed: seen a poll later at worst. */
 	bool up = atomic_load_explicit(&out->up, memory_order_relaxed);
 	uint32_t longest = up ? out->mtu : 0;
-	uint16_t count = ready->n;
 
-	for (unsigned int i = 0; i < n; i++) {
-		packet(m[i])->out = number;
-		if (unlikely(rte_pktmbuf_pkt_len(m[i]) > longest)) {
-			ready->n = count;
-			leave_otherwise(w, ready, m[i], out, up, l2);
-			count = ready->n;
-		} else if (likely(put_l2(w, m[i], l2))) {
-			ready->m[count++] = m[i];
-		}
+	if (unlikely(out->number != ready->out)) {
+		send_ready(w, b, ready, i);
+		ready->out = out->number;
 	}
-	ready->n = count;
+	for (unsigned int end = i + n; i < end; i++) {
+		if (likely(rte_pktmbuf_pkt_len(b->m[i]) <= longest && put_l2(b->m[i], l2)))
+			continue;
+		burst_part(b, i, 1);
+		send_ready(w, b, ready, i);
+		leave_otherwise(w, b->m[i], out, up, l2);
+		ready->first = i + 1;
+	}
 }
 
+/* The last of the walk. */
 void
 adjacency(struct worker *w, struct burst *b)
 {
-	unsigned int n = b->n, run;
+	struct ready ready = {.out = IFACE_NONE};
+	unsigned int run;
 	struct way way;
 
 	way.nh = NULL;
-	b->n = 0; /* from here on what is ready */
-	for (unsigned int i = 0; i < n; i += run) {
-		run = 1;
-		if (unlikely(!find_l2(w, b->m[i], packet(b->m[i]), &way)))
-			continue;
-		run = packets_alike(b->m + i, n - i);
-		leave(w, b, b->m + i, run, &way.l2);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		run = burst_run(b, i);
+		if (likely(find_l2(w, b, i, &way))) {
+			leave(w, b, i, run, &way.l2, &ready);
+		} else {
+			send_ready(w, b, &ready, i);
+			ready.first = i + 1;
+			run = 1;
+		}
 	}
+	send_ready(w, b, &ready, b->n);
+	burst_clear(b);
 }

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "burst.h"
 #include "crypto/crypto.h"
 #include "drop.h"
-#include "packet.h"
 
 struct worker;
 

@@ -36,12 +36,16 @@ length_right(const struct sa *sa, uint32_t len)
 	return len == RTE_ALIGN(least, 8) || (sa->family == FAMILY_V4 && len == least);
 }
 
-/* ah_check: before any crypto. That AH's fixed part is there, sad_stage has seen. */
+/*
+ * ah_check: before any crypto. That AH's fixed part is there, sad_stage has seen. From here on each
+ * packet walks by itself.
+ */
 void
 ah_check(struct worker *w, struct burst *b)
 {
 	unsigned int kept = 0;
 
+	burst_part(b, 0, b->n);
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		struct packet *p = packet(m);
@@ -106,7 +110,7 @@ commit(struct worker *w, const struct rte_mbuf *m)
 }
 
 static enum drop_reason
-decap(struct worker *w, struct rte_mbuf *m, struct ip_like *like)
+decap(struct worker *w, struct rte_mbuf *m)
 {
 	const struct ah_header *ah = ah_of(m);
 	uint32_t front = packet(m)->l4_off + ah_len(ah);
@@ -114,18 +118,16 @@ decap(struct worker *w, struct rte_mbuf *m, struct ip_like *like)
 
 	if (packet(m)->sa->mode == SA_MODE_TUNNEL)
 		return inbound_inner(w, m, ah->next_header, front, len);
-	return inbound_mode(w, m, ah->next_header, front, len, like);
+	return inbound_mode(w, m, ah->next_header, front, len);
 }
 
 /* ah_decap: joins `clear`. */
 void
 ah_decap(struct worker *w, struct burst *b)
 {
-	struct ip_like like = {.known = NULL};
-
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
-		enum drop_reason reason = commit(w, m) ? decap(w, m, &like) : DROP_REPLAY;
+		enum drop_reason reason = commit(w, m) ? decap(w, m) : DROP_REPLAY;
 
 		if (reason != DROP_COUNT)
 			packet_drop(w, m, reason);

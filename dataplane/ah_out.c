@@ -88,6 +88,7 @@ ah_encap(struct worker *w, struct burst *b)
 {
 	unsigned int kept = 0;
 
+	burst_part(b, 0, b->n); /* each by itself from here on */
 	for (unsigned int i = 0; i < b->n; i++) {
 		if (encap(w, b->m[i]))
 			b->m[kept++] = b->m[i];

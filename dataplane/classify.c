@@ -131,20 +131,18 @@ parse_packet(struct worker *w, struct rte_mbuf *m, struct packet *p, rte_be16_t 
 	if (p->family == FAMILY_V4 && state == RTE_MBUF_F_RX_IP_CKSUM_NONE)
 		checksum_ipv4(rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *));
 	complete(w, m, p);
-	ip_parse_run(m, &w->runs);
 	return DROP_COUNT;
 }
 
-/* Whether nothing is known of a received frame, and nothing odd: it may be like another. */
+/* Whether the port says nothing odd of a received frame: it may be like another. */
 static inline bool
-is_plain(const struct rte_mbuf *m, uint16_t in)
+is_plain(const struct rte_mbuf *m)
 {
 	/* What "bad" says, and "none" as well: both have that bit. */
 	const uint64_t odd = RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD |
 			     RTE_MBUF_F_RX_VLAN_STRIPPED;
 
-	return (m->ol_flags & odd) == 0 && packet(m)->in == in && packet(m)->flags == 0 &&
-	       rte_pktmbuf_data_len(m) >= RTE_ETHER_HDR_LEN;
+	return (m->ol_flags & odd) == 0 && rte_pktmbuf_data_len(m) >= RTE_ETHER_HDR_LEN;
 }
 
 /* Neighbour discovery of the link itself, which the kernel does. */
@@ -207,21 +205,22 @@ from_host(struct worker *w, struct rte_mbuf *m, struct packet *p, bool link)
 		burst_add(&w->outbound, m);
 }
 
-/* A received packet to the list where it starts. False where it goes to the host at once. */
-static bool
+/* A received packet to the list where it starts; NULL where it goes to the host at once. */
+static inline struct burst *
 received(struct worker *w, struct rte_mbuf *m, struct packet *p)
 {
+	struct burst *list = &w->clear;
+
 	if (is_esp(w, m, p)) {
-		burst_add(&w->inbound, m);
+		list = &w->inbound;
 	} else if (is_ah(p)) {
-		burst_add(&w->inbound_ah, m);
-	} else if (p->family == FAMILY_V6 && is_link_nd(m)) {
+		list = &w->inbound_ah;
+	} else if (unlikely(p->family == FAMILY_V6) && is_link_nd(m)) {
 		packet_punt(w, m);
-		return false;
-	} else {
-		burst_add(&w->clear, m);
+		return NULL;
 	}
-	return true;
+	burst_add(list, m);
+	return list;
 }
 
 /*
@@ -253,72 +252,125 @@ classify_fragment(struct worker *w, struct rte_mbuf *m)
 	received(w, m, packet(m));
 }
 
-/* The list of all packets that are like this one, or NULL where it hangs on each packet. */
-static inline struct burst *
-list_of(struct worker *w, const struct rte_mbuf *m, const struct packet *p)
-{
-	const struct rte_udp_hdr *udp =
-		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
+/* A packet that those behind it are compared with, the Ethernet header in front. */
+struct like {
+	struct ip_like ip;
+	uint64_t l2[2]; /* words that overlap */
+	uint32_t l4_off;
+	uint32_t spi_lead, spi; /* of ESP in UDP, and of AH; ESP's own stands where ports do */
+};
 
-	switch (p->proto) {
-	case IPPROTO_ESP:
-		return &w->inbound;
-	case IPPROTO_AH:
-		return &w->inbound_ah;
-	case IPPROTO_UDP: /* to such a port, ESP or not */
-		return natt_is_port(w->dp, udp->dst_port) ? NULL : &w->clear;
-	case IPPROTO_ICMPV6: /* neighbour discovery, by its hop limit */
-		return NULL;
-	default:
-		return &w->clear;
-	}
-}
-
-/* A packet of which is known what the one before turned out to be. */
-static void
-receive_again(struct worker *w, struct rte_mbuf *m, struct packet *p)
+/* How long a packet behind l4_off is at least, so that it may be compared. */
+static uint32_t
+least_payload(const struct packet *p)
 {
-	p->flags &= (uint16_t)~PACKET_UDP_ENCAP;
-	p->spi_lead = 0;
-	received(w, m, p);
+	return p->spi_lead == 0 ? (uint32_t)sizeof(uint32_t)
+				: p->spi_lead + (uint32_t)sizeof(struct esp_header);
 }
 
 /*
- * Frames whose headers are those of the one before, which is on a list: what was found out about
- * that one is so of them, too. Returns how many of the n there are.
+ * Whether frames from the port interface `in` may be like a packet. Of what came to a port of
+ * encapsulation and is no ESP, each has to be looked at.
+ */
+static bool
+may_lead(const struct worker *w, const struct rte_mbuf *m, uint16_t in)
+{
+	const struct packet *p = packet(m);
+	const struct rte_udp_hdr *udp =
+		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
+
+	return ip_may_lead(m) && p->l2_len == RTE_ETHER_HDR_LEN && p->in == in &&
+	       rte_pktmbuf_data_len(m) >= p->l4_off + least_payload(p) &&
+	       (p->proto != IPPROTO_UDP || (p->flags & PACKET_UDP_ENCAP) != 0 ||
+		!natt_is_port(w->dp, udp->dst_port));
+}
+
+static uint32_t
+get_spi(const uint8_t *l4, uint32_t spi_lead)
+{
+	uint32_t spi;
+
+	memcpy(&spi, l4 + spi_lead, sizeof(spi));
+	return spi;
+}
+
+static void
+like_begin(const struct worker *w, struct like *like, const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	ip_like_begin(&like->ip, m, least_payload(p), w->dp->ifaces[p->in].mtu);
+	like->l2[0] = ip_word(ip - RTE_ETHER_HDR_LEN);
+	like->l2[1] = ip_word(ip - RTE_ETHER_HDR_LEN + 6);
+	like->l4_off = p->l4_off;
+	like->spi_lead = p->spi_lead;
+	like->spi = get_spi(ip + p->l4_off, p->spi_lead);
+}
+
+/* Whether what comes protected, in UDP or as AH, has the same SPI; and UDP the length of IP. */
+static bool
+is_like_protected(const struct like *like, const uint8_t *ip, uint32_t len)
+{
+	const uint8_t *l4 = ip + like->l4_off;
+	uint32_t payload;
+
+	if (len < like->ip.least || get_spi(l4, like->spi_lead) != like->spi)
+		return false;
+	if (like->spi_lead != UDP_HEADER)
+		return true;
+	payload = like->ip.family == FAMILY_V4
+			  ? rte_be_to_cpu_16(((const struct rte_ipv4_hdr *)ip)->total_length) -
+				    like->l4_off
+			  : rte_be_to_cpu_16(((const struct rte_ipv6_hdr *)ip)->payload_len);
+	return rte_be_to_cpu_16(((const struct rte_udp_hdr *)l4)->dgram_len) == payload;
+}
+
+/* Parsed then. Else nothing is changed. */
+static inline bool
+parse_like(const struct like *like, struct rte_mbuf *m)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *),
+		      *ip = frame + RTE_ETHER_HDR_LEN;
+	uint32_t len = rte_pktmbuf_data_len(m) - RTE_ETHER_HDR_LEN;
+
+	if (!is_plain(m) ||
+	    ((ip_word(frame) ^ like->l2[0]) | (ip_word(frame + 6) ^ like->l2[1])) != 0 ||
+	    (unlikely(like->spi_lead != 0) && !is_like_protected(like, ip, len)))
+		return false;
+	return ip_like_parse(&like->ip, m, RTE_ETHER_HDR_LEN, len,
+			     (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) == 0);
+}
+
+/*
+ * Frames whose headers are those of the one before, which is the last on its list, join its run.
+ * Returns how many of the n there are.
  */
 static unsigned int
 classify_like(struct worker *w, struct rte_mbuf *const *m, unsigned int n,
-	      const struct rte_mbuf *before)
+	      const struct rte_mbuf *before, struct burst *list)
 {
-	const struct iface *iface = &w->dp->ifaces[packet(before)->in];
-	const uint8_t *l2 = rte_pktmbuf_mtod(before, const uint8_t *) - RTE_ETHER_HDR_LEN;
-	struct burst *list = list_of(w, before, packet(before));
-	struct ip_like like;
+	uint16_t in = packet(before)->in;
+	bool partial = w->dp->ports[w->dp->ifaces[in].port].rx_partial;
+	struct like like;
 	uint64_t bytes = 0;
 	unsigned int i;
 
-	ip_like_begin(&like, before);
+	like_begin(w, &like, before);
 	for (i = 0; i < n; i++) {
-		const uint8_t *frame = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		uint32_t len = rte_pktmbuf_data_len(m[i]);
 
-		if (!is_plain(m[i], like.known->in) ||
-		    (ip_differ(frame, l2, UINT64_MAX) | ip_differ(frame + 6, l2 + 6, UINT64_MAX)) !=
-			    0 ||
-		    !ip_like_parse(&like, m[i], RTE_ETHER_HDR_LEN, len - RTE_ETHER_HDR_LEN,
-				   iface->mtu, (m[i]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) == 0))
+		if (!parse_like(&like, m[i]))
 			break;
 		bytes += len;
-		if (unlikely(w->dp->ports[iface->port].rx_partial))
+		if (unlikely(partial)) {
+			packet_tell(m[i], packet(before));
 			checksum_complete(m[i], false);
-		if (likely(list != NULL))
-			burst_add(list, m[i]);
-		else
-			receive_again(w, m[i], packet(m[i]));
+		}
 	}
-	w->count.iface[like.known->in].rx_packets += i;
-	w->count.iface[like.known->in].rx_bytes += bytes;
+	burst_add_all_like(list, m, i);
+	w->count.iface[in].rx_packets += i;
+	w->count.iface[in].rx_bytes += bytes;
 	return i;
 }
 
@@ -333,13 +385,13 @@ parse_plain(struct worker *w, struct rte_mbuf *m, struct packet *p)
 	const struct iface *iface = &w->dp->ifaces[p->in];
 	uint32_t len = rte_pktmbuf_data_len(m);
 
-	if (!is_plain(m, p->in) || eth->ether_type != ETHERTYPE_IPV4 ||
+	if (!is_plain(m) || p->flags != 0 || eth->ether_type != ETHERTYPE_IPV4 ||
 	    !rte_is_same_ether_addr(&eth->dst_addr, &iface->mac) ||
 	    len > iface->mtu + sizeof(*eth) || w->dp->ports[iface->port].rx_partial)
 		return false;
 	p->l2_len = sizeof(*eth);
 	if (!ip_parse_plain(m, sizeof(*eth), len - (uint32_t)sizeof(*eth),
-			    (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) == 0, &w->runs))
+			    (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) == 0))
 		return false;
 	p->vrf = iface->vrf;
 	p->tenant = iface->tenant;
@@ -348,8 +400,8 @@ parse_plain(struct worker *w, struct rte_mbuf *m, struct packet *p)
 	return true;
 }
 
-/* True where the packet is on a list now, for others to be compared with. */
-static bool
+/* The list on which the packet is now, if others may be like it, else NULL. */
+static struct burst *
 classify_one(struct worker *w, struct rte_mbuf *m)
 {
 	struct packet *p = packet(m);
@@ -357,18 +409,12 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 	rte_be16_t type = 0;
 	enum drop_reason reason;
 
-	if (likely(parse_plain(w, m, p))) {
-		struct burst *list = list_of(w, m, p);
-
-		if (unlikely(list == NULL))
-			return received(w, m, p);
-		burst_add(list, m);
-		return true;
-	}
+	if (likely(parse_plain(w, m, p)))
+		return received(w, m, p);
 	reason = parse_frame(w, m, p, &type);
 	if (unlikely(reason != DROP_COUNT)) {
 		packet_drop(w, m, reason);
-		return false;
+		return NULL;
 	}
 	if (unlikely(type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6)) {
 		if (type != ETHERTYPE_ARP)
@@ -377,7 +423,7 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 			from_host(w, m, p, true);
 		else
 			packet_punt(w, m);
-		return false;
+		return NULL;
 	}
 	reason = parse_packet(w, m, p, type);
 	if (unlikely(reason != DROP_COUNT))
@@ -388,7 +434,7 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 		classify_fragment(w, m);
 	else
 		return received(w, m, p);
-	return false;
+	return NULL;
 }
 
 /*
@@ -398,11 +444,34 @@ classify_one(struct worker *w, struct rte_mbuf *m)
 static inline bool
 may_be_like(const struct rte_mbuf *frame, const struct rte_mbuf *before)
 {
-	const uint32_t at = 16, end = RTE_ETHER_HDR_LEN + at + (uint32_t)sizeof(uint64_t);
+	const uint32_t at = 16, end = at + (uint32_t)sizeof(uint64_t);
 
-	return rte_pktmbuf_data_len(frame) >= end &&
-	       ip_differ(rte_pktmbuf_mtod_offset(frame, const uint8_t *, RTE_ETHER_HDR_LEN + at),
-			 rte_pktmbuf_mtod_offset(before, const uint8_t *, at), UINT64_MAX) == 0;
+	return rte_pktmbuf_data_len(before) >= end &&
+	       rte_pktmbuf_data_len(frame) >= RTE_ETHER_HDR_LEN + end &&
+	       ip_word(rte_pktmbuf_mtod_offset(frame, const uint8_t *, RTE_ETHER_HDR_LEN + at)) ==
+		       ip_word(rte_pktmbuf_mtod_offset(before, const uint8_t *, at));
+}
+
+/* Frames of which the same is known. */
+static void
+classify_run(struct worker *w, struct rte_mbuf *const *m, unsigned int n)
+{
+	const struct packet known = *packet(m[0]);
+	/* Not known.in: the compiler would write it to each copy by itself, which stalls the copy.
+	 */
+	uint16_t in = packet(m[0])->in;
+	unsigned int same;
+
+	for (unsigned int i = 0; i < n; i += same) {
+		struct burst *list;
+
+		*packet_open(m[i]) = known;
+		list = classify_one(w, m[i]);
+		same = 1;
+		if (list != NULL && i + 1 < n && may_be_like(m[i + 1], m[i]) &&
+		    may_lead(w, m[i], in))
+			same += classify_like(w, m + i + 1, n - i - 1, m[i], list);
+	}
 }
 
 void
@@ -411,13 +480,8 @@ classify(struct worker *w, struct burst *b)
 	unsigned int run;
 
 	for (unsigned int i = 0; i < b->n; i += run) {
-		struct rte_mbuf *m = b->m[i];
-
-		run = 1;
-		if (classify_one(w, m) && packet(m)->run != 0 &&
-		    packet(m)->l2_len == RTE_ETHER_HDR_LEN && i + 1 < b->n &&
-		    may_be_like(b->m[i + 1], m))
-			run += classify_like(w, b->m + i + 1, b->n - i - 1, m);
+		run = burst_run(b, i);
+		classify_run(w, b->m + i, run);
 	}
-	b->n = 0;
+	burst_clear(b);
 }

@@ -12,20 +12,20 @@
 #include "walk.h"
 #include "worker.h"
 
-/* Packets of one SA. */
+/* A run. */
 static void
 prepare_open(const struct worker *w, struct crypto_op *ops, struct rte_mbuf *const *m,
 	     unsigned int n)
 {
-	const struct sa *sa = packet(m[0])->sa;
-	uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+	const struct packet *p = packet(m[0]);
+	const struct sa *sa = p->sa;
+	uint32_t offset = p->l4_off + p->spi_lead;
+	uint32_t fixed = offset + (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
 	bool plain = esp_op_is_plain(sa);
 
 	sad_prefetch_counters(w->dp->sad, w->id, sa);
 	for (unsigned int i = 0; i < n; i++) {
-		const struct packet *p = packet(m[i]);
-		uint32_t offset = p->l4_off + p->spi_lead;
-		uint32_t len = rte_pktmbuf_pkt_len(m[i]) - offset - fixed;
+		uint32_t len = rte_pktmbuf_pkt_len(m[i]) - fixed;
 		uint8_t *esp = rte_pktmbuf_mtod_offset(m[i], uint8_t *, offset);
 
 		if (i == 0)
@@ -33,31 +33,31 @@ prepare_open(const struct worker *w, struct crypto_op *ops, struct rte_mbuf *con
 		if (likely(plain))
 			esp_op_plain(&ops[i], sa, esp, len);
 		else
-			esp_op_open(&ops[i], sa, esp, len, p->seq);
+			esp_op_open(&ops[i], sa, esp, len, packet(m[i])->seq);
 	}
 }
 
 void
 crypto_open_stage(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0, run;
+	unsigned int n = b->n, kept = 0, run;
 
-	for (unsigned int i = 0; i < b->n; i += run) {
+	for (unsigned int i = 0; i < n; i += run) {
 		run = burst_run(b, i);
 		prepare_open(w, &w->ops[i], b->m + i, run);
 	}
-	crypto_open(w->crypto, w->ops, b->n);
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
+	crypto_open(w->crypto, w->ops, n);
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m;
 
-		if (w->ops[i].ok) {
-			b->m[kept++] = m;
+		if (likely(w->ops[i].ok)) {
+			kept++;
 			continue;
 		}
+		m = burst_take(b, kept);
 		sad_blame(w->dp->sad, w->id, packet(m)->sa, SAD_FAULT_AUTH);
 		packet_drop(w, m, DROP_ICV);
 	}
-	b->n = kept;
 }
 
 /* Over IPv6 the checksum of encapsulating UDP may not be zero (RFC 8200 section 8.1). */
@@ -73,48 +73,60 @@ udp6_checksum(struct rte_mbuf *m, struct packet *p)
 		udp->dgram_cksum = 0xffff;
 }
 
-/* What is behind the crypto for packets of one SA. */
-static void
-finish_sealed(struct worker *w, struct rte_mbuf *const *m, const struct crypto_op *ops,
-	      unsigned int n)
+/* What of a run the library failed to seal goes; how many of its `n` are left. */
+static unsigned int
+drop_failed(struct worker *w, struct burst *b, unsigned int i, const struct crypto_op *ops,
+	    unsigned int n)
 {
-	const struct sa *sa = packet(m[0])->sa;
-	bool udp6 = (sa->flags & SA_ENCAP_UDP) != 0 && sa->family == FAMILY_V6;
-	uint32_t fixed = (sa->carrier == IPPROTO_UDP ? UDP_HEADER : 0) +
-			 (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
-	struct rte_mbuf **leaving = w->leaving.m + w->leaving.n;
-	uint32_t packets = 0, bytes = 0;
+	unsigned int kept = 0;
 
-	for (unsigned int i = 0; i < n; i++) {
-		struct packet *p = packet(m[i]);
-
-		if (unlikely(!ops[i].ok)) {
-			packet_drop(w, m[i], DROP_CRYPTO);
-			continue;
-		}
-		/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
-		bytes += rte_pktmbuf_pkt_len(m[i]) - p->l4_off - fixed;
-		if (unlikely(udp6))
-			udp6_checksum(m[i], p);
-		p->flags |= PACKET_SEALED;
-		p->sa = NULL;
-		leaving[packets++] = m[i];
+	for (unsigned int k = 0; k < n; k++) {
+		if (likely(ops[k].ok))
+			kept++;
+		else
+			packet_drop(w, burst_take(b, i + kept), DROP_CRYPTO);
 	}
-	w->leaving.n += (uint16_t)packets;
-	if (packets > 0)
-		sad_charge(w->dp->sad, w->id, sa, packets, bytes, w->now);
-	w->count.sealed += packets;
+	return kept;
 }
 
+/* What is behind the crypto for a run of `n`, which is not empty. */
+static void
+finish_sealed(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
+{
+	struct packet *p = packet(b->m[i]);
+	const struct sa *sa = p->sa;
+	uint32_t fixed = p->l4_off + (sa->carrier == IPPROTO_UDP ? UDP_HEADER : 0) +
+			 (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+	uint32_t bytes = 0;
+
+	/* Lifetimes count the payload with its trailer (RFC 4301 section 4.4.2.1). */
+	for (unsigned int k = i; k < i + n; k++)
+		bytes += rte_pktmbuf_pkt_len(b->m[k]) - fixed;
+	p->flags |= PACKET_SEALED;
+	p->sa = NULL;
+	if (unlikely((sa->flags & SA_ENCAP_UDP) != 0) && sa->family == FAMILY_V6) {
+		burst_part(b, i, n);
+		for (unsigned int k = i; k < i + n; k++)
+			udp6_checksum(b->m[k], packet(b->m[k]));
+	}
+	sad_charge(w->dp->sad, w->id, sa, n, bytes, w->now);
+	w->count.sealed += n;
+}
+
+/* Joins `leaving`. */
 void
 crypto_seal_stage(struct worker *w, struct burst *b)
 {
-	unsigned int run;
+	const struct crypto_op *ops = w->ops;
+	unsigned int run, kept;
 
 	crypto_seal(w->crypto, w->ops, b->n);
-	for (unsigned int i = 0; i < b->n; i += run) {
+	for (unsigned int i = 0; i < b->n; i += kept, ops += run) {
 		run = burst_run(b, i);
-		finish_sealed(w, b->m + i, w->ops + i, run);
+		kept = drop_failed(w, b, i, ops, run);
+		if (likely(kept > 0))
+			finish_sealed(w, b, i, kept);
 	}
-	b->n = 0;
+	burst_append(&w->leaving, b, 0, b->n);
+	burst_clear(b);
 }

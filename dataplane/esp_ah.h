@@ -8,7 +8,6 @@
 #include "drop.h"
 #include "packet.h"
 
-struct ip_like;
 struct worker;
 
 /*
@@ -24,9 +23,9 @@ bool inbound_number(struct worker *w, struct packet *p, uint32_t seq);
 enum drop_reason inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header,
 			       uint32_t front, uint32_t len);
 
-/* The same beside tunnel mode. `like` is of one before, and becomes that of this one. */
+/* The same beside tunnel mode. */
 enum drop_reason inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header,
-			      uint32_t front, uint32_t len, struct ip_like *like);
+			      uint32_t front, uint32_t len);
 
 /* The inner packet joins `clear`, in a buffer that ports may be given. */
 void inbound_join(struct worker *w, struct rte_mbuf *m);

@@ -25,9 +25,15 @@ esp_offset(const struct packet *p)
 }
 
 static const struct esp_header *
+esp_at(const struct rte_mbuf *m, uint32_t offset)
+{
+	return rte_pktmbuf_mtod_offset(m, const struct esp_header *, offset);
+}
+
+static const struct esp_header *
 esp_header(const struct rte_mbuf *m)
 {
-	return rte_pktmbuf_mtod_offset(m, const struct esp_header *, esp_offset(packet(m)));
+	return esp_at(m, esp_offset(packet(m)));
 }
 
 /* The answers about one destination and SPI: the next packet mostly has the same. */
@@ -124,45 +130,20 @@ find_sa(const struct worker *w, const struct rte_mbuf *m, struct ours *known,
 	return sa;
 }
 
-/*
- * How many packets, from b->m[i] on, are alike and have its SPI. Right behind the IP header the SPI
- * is part of what alike packets have in common.
- */
-static unsigned int
-alike_by_spi(const struct burst *b, unsigned int i)
-{
-	unsigned int n = packets_alike(b->m + i, b->n - i), same = 1;
-	rte_be32_t spi;
-
-	if (likely(packet(b->m[i])->spi_lead == 0))
-		return n;
-	if (unlikely(!has_header(b->m[i])))
-		return 1;
-	spi = esp_header(b->m[i])->spi;
-	while (same < n && has_header(b->m[i + same]) && esp_header(b->m[i + same])->spi == spi)
-		same++;
-	return same;
-}
-
 /* In front of the lookup. */
 static void
 prefetch_sas(const struct worker *w, const struct burst *b)
 {
-	uint32_t run = 0;
-
-	for (unsigned int i = 0; i < b->n; i++) {
+	for (unsigned int i = 0; i < b->n; i += burst_run(b, i)) {
 		const struct esp_header *esp = esp_header(b->m[i]);
-		const struct packet *p = packet(b->m[i]);
 
-		if ((packet_is_like(p, run) && p->spi_lead == 0) || unlikely(!has_header(b->m[i])))
-			continue;
-		run = p->run;
-		sad_prefetch_inbound(w->dp->sad, esp->spi, rte_be_to_cpu_32(esp->seq));
+		if (likely(has_header(b->m[i])))
+			sad_prefetch_inbound(w->dp->sad, esp->spi, rte_be_to_cpu_32(esp->seq));
 	}
 }
 
 /*
- * sad_lookup, once for a run of packets that have an SA. ESP for another host joins `clear` and is
+ * sad_lookup, once for a run: its packets have one SPI. ESP for another host joins `clear` and is
  * forwarded like anything else. Without asking whose it is, our own packets could be sent back to
  * us and move their SA's window.
  */
@@ -171,37 +152,32 @@ sad_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_NO_SA;
 	struct ours known = {0};
-	unsigned int kept = 0, run, first = alike_by_spi(b, 0);
 
-	if (first < b->n)
+	if (burst_run(b, 0) < b->n)
 		prefetch_sas(w, b);
-	for (unsigned int i = 0; i < b->n; i += run) {
+	for (unsigned int i = 0; i < b->n;) {
+		struct packet *p = packet(b->m[i]);
 		union ip_addr dst = ip_dst(b->m[i]);
-		bool ours = is_ours(w, packet(b->m[i]), &dst, &known);
+		bool ours = is_ours(w, p, &dst, &known);
 		struct sa *sa = ours ? find_sa(w, b->m[i], &known, &reason) : NULL;
+		unsigned int run = burst_run(b, i);
 
-		run = 1;
 		if (likely(sa != NULL)) {
-			run = i == 0 ? first : alike_by_spi(b, i);
-			for (unsigned int k = i; k < i + run; k++) {
-				packet(b->m[k])->sa = sa;
-				b->m[kept++] = b->m[k];
-			}
+			p->sa = sa;
+			i += run;
 		} else if (ours) {
-			packet_drop(w, b->m[i], reason);
+			packet_drop(w, burst_take(b, i), reason);
 		} else {
-			burst_add(&w->clear, b->m[i]);
+			burst_append(&w->clear, b, i, run);
+			burst_cut(b, i, run);
 		}
 	}
-	b->n = (uint16_t)kept;
 }
 
 /* RFC 4303 section 3.4.3: the 64-bit value stays with the packet until the commit. */
 static inline bool
-number_passes(struct worker *w, struct packet *p, uint32_t seq)
+number_passes(struct worker *w, const struct sa *sa, struct packet *p, uint32_t seq)
 {
-	const struct sa *sa = p->sa;
-
 	p->seq = seq;
 	if ((sa->flags & SA_REPLAY) == 0)
 		return true;
@@ -218,49 +194,66 @@ number_passes(struct worker *w, struct packet *p, uint32_t seq)
 bool
 inbound_number(struct worker *w, struct packet *p, uint32_t seq)
 {
-	return number_passes(w, p, seq);
+	return number_passes(w, p->sa, p, seq);
 }
 
-/* Lengths before any subtraction, then the sequence number. `fixed`: bytes that every packet has.
- */
+/* What is so of all ESP packets of a run. */
+struct esp_run {
+	const struct sa *sa;
+	uint32_t offset; /* bytes to the ESP header */
+	uint32_t fixed;  /* bytes from there on, but for the ciphertext */
+};
+
+static inline struct esp_run
+esp_run_of(const struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m);
+
+	return (struct esp_run){
+		.sa = p->sa,
+		.offset = esp_offset(p),
+		.fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(p->sa),
+	};
+}
+
+/* Lengths before any subtraction, then the sequence number. */
 static inline bool
-replay_passes(struct worker *w, struct rte_mbuf *m, uint32_t fixed, uint32_t align,
+replay_passes(struct worker *w, struct rte_mbuf *m, const struct esp_run *esp, uint32_t align,
 	      enum drop_reason *reason)
 {
-	struct packet *p = packet(m);
-	uint32_t esp_len = rte_pktmbuf_pkt_len(m) - esp_offset(p);
+	uint32_t len = rte_pktmbuf_pkt_len(m) - esp->offset;
 
-	if (unlikely(esp_len < fixed + align)) {
+	if (unlikely(len < esp->fixed + align)) {
 		*reason = DROP_RUNT;
 		return false;
 	}
-	if (unlikely(((esp_len - fixed) & (align - 1)) != 0)) {
+	if (unlikely(((len - esp->fixed) & (align - 1)) != 0)) {
 		*reason = DROP_ALIGN;
 		return false;
 	}
 	*reason = DROP_REPLAY;
-	return number_passes(w, p, rte_be_to_cpu_32(esp_header(m)->seq));
+	return number_passes(w, esp->sa, packet(m), rte_be_to_cpu_32(esp_at(m, esp->offset)->seq));
 }
 
 void
 replay_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_REPLAY;
-	unsigned int kept = 0, run;
 
-	for (unsigned int i = 0; i < b->n; i += run) {
-		const struct sa *sa = packet(b->m[i])->sa;
-		uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+	for (unsigned int i = 0; i < b->n;) {
+		const struct esp_run esp = esp_run_of(b->m[i]);
+		unsigned int end = i + burst_run(b, i);
+		uint32_t align = esp.sa->align;
 
-		run = burst_run(b, i);
-		for (unsigned int k = i; k < i + run; k++) {
-			if (likely(replay_passes(w, b->m[k], fixed, sa->align, &reason)))
-				b->m[kept++] = b->m[k];
-			else
-				packet_drop(w, b->m[k], reason);
+		while (i < end) {
+			if (likely(replay_passes(w, b->m[i], &esp, align, &reason))) {
+				i++;
+				continue;
+			}
+			packet_drop(w, burst_take(b, i), reason);
+			end--;
 		}
 	}
-	b->n = (uint16_t)kept;
 }
 
 /* Claims the numbers of packets of one SA. */
@@ -284,53 +277,64 @@ claim(const struct sa *sa, struct rte_mbuf *const *m, bool *claimed, unsigned in
 
 /* The newest packet of an SA says where its peer is. */
 static void
-watch_peer(struct worker *w, struct rte_mbuf *const *m, const bool *claimed, unsigned int n)
+watch_peer(struct worker *w, const struct burst *b, unsigned int first, const bool *claimed,
+	   unsigned int n)
 {
-	const struct rte_mbuf *newest = NULL;
+	struct rte_mbuf *const *m = b->m + first, *newest = NULL;
 
 	for (unsigned int i = 0; i < n; i++)
 		if (claimed[i] && (newest == NULL || packet(m[i])->seq > packet(newest)->seq))
 			newest = m[i];
+	/* A run has one source. */
 	if (newest != NULL)
-		natt_seen(w, packet(newest)->sa, newest);
+		natt_seen(w, packet(m[0])->sa, m[0], packet(newest)->seq);
+}
+
+/* Packets whose numbers others had claimed leave the run; how many stay. */
+static unsigned int
+drop_unclaimed(struct worker *w, struct burst *b, unsigned int first, const bool *claimed,
+	       unsigned int n)
+{
+	const struct sa *sa = packet(b->m[first])->sa;
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (likely(claimed[i])) {
+			kept++;
+			continue;
+		}
+		sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
+		packet_drop(w, burst_take(b, first + kept), DROP_REPLAY);
+	}
+	return kept;
 }
 
 /*
- * The packets are authentic from here on: each claims its number, and is charged to its SA. Runs of
- * packets of one SA do it together.
+ * The packets are authentic from here on: each claims its number, and is charged to its SA. Runs do
+ * it together.
  */
 void
 replay_commit(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0, run;
+	unsigned int run;
 
 	for (unsigned int i = 0; i < b->n; i += run) {
-		const struct sa *sa = packet(b->m[i])->sa;
-		uint32_t fixed = (uint32_t)sizeof(struct esp_header) + esp_crypto_overhead(sa);
+		const struct esp_run esp = esp_run_of(b->m[i]);
 		bool claimed[BURST_MAX];
-		uint32_t packets = 0, bytes = 0;
+		uint32_t bytes = 0;
 
 		run = burst_run(b, i);
-		claim(sa, b->m + i, claimed, run);
-		if ((sa->flags & SA_WATCH_PEER) != 0)
-			watch_peer(w, b->m + i, claimed, run);
-		for (unsigned int k = i; k < i + run; k++) {
-			struct rte_mbuf *m = b->m[k];
-
-			if (unlikely(!claimed[k - i])) {
-				sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
-				packet_drop(w, m, DROP_REPLAY);
-				continue;
-			}
-			packets++;
-			bytes += rte_pktmbuf_pkt_len(m) - esp_offset(packet(m)) - fixed;
-			b->m[kept++] = m;
-		}
-		if (packets > 0)
-			sad_charge(w->dp->sad, w->id, sa, packets, bytes, w->now);
-		w->count.opened += packets;
+		claim(esp.sa, b->m + i, claimed, run);
+		if ((esp.sa->flags & SA_WATCH_PEER) != 0)
+			watch_peer(w, b, i, claimed, run);
+		run = drop_unclaimed(w, b, i, claimed, run);
+		for (unsigned int k = i; k < i + run; k++)
+			bytes += rte_pktmbuf_pkt_len(b->m[k]);
+		bytes -= run * (esp.offset + esp.fixed);
+		if (run > 0)
+			sad_charge(w->dp->sad, w->id, esp.sa, run, bytes, w->now);
+		w->count.opened += run;
 	}
-	b->n = (uint16_t)kept;
 }
 
 /* Whether the padding is 1, 2, 3... to its last byte (RFC 4303 section 2.4). */
@@ -413,19 +417,16 @@ enter_tenant(const struct dataplane *dp, const struct sa *sa, struct packet *p)
 
 /* The inner header, behind `front` bytes, of a packet that has `len`. */
 static inline bool
-parse_inner(struct worker *w, struct rte_mbuf *m, uint8_t family, uint32_t front, uint32_t len)
+parse_inner(struct rte_mbuf *m, uint8_t family, uint32_t front, uint32_t len)
 {
 	enum drop_reason reason;
 
-	if (likely(family == FAMILY_V4 && ip_parse_plain(m, front, len, true, &w->runs)))
+	if (likely(family == FAMILY_V4 && ip_parse_plain(m, front, len, true)))
 		return true;
 	packet_adj(m, (uint16_t)front);
 	packet_cut(m, len);
 	/* Bytes behind the inner length are flow confidentiality's padding: ip_parse cuts them. */
-	if (!ip_parse(m, true, &reason) || packet(m)->family != family)
-		return false;
-	ip_parse_run(m, &w->runs);
-	return true;
+	return ip_parse(m, true, &reason) && packet(m)->family == family;
 }
 
 enum drop_reason
@@ -442,51 +443,40 @@ inbound_inner(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_
 	p->l2_len = 0;
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->spi_lead = 0;
-	if (!parse_inner(w, m, family, front, len))
+	if (!parse_inner(m, family, front, len))
 		return DROP_INNER;
 	if (!tos_decap(w, sa, outer_tos, rte_pktmbuf_mtod(m, void *), family))
 		return DROP_ECN;
 	return enter_tenant(w->dp, sa, p) ? DROP_COUNT : DROP_TENANT;
 }
 
-/*
- * Beside tunnel mode: a packet whose headers are those of one before, which came by the same SA and
- * is on the list. What was found out about that one is so of this one, too. False, and nothing is
- * changed, where it is not so.
- */
-static bool
-mode_like(struct rte_mbuf *m, const struct ip_like *like)
+/* What a mode made of the packet, at `route`. */
+static enum drop_reason
+parse_mode(struct worker *w, struct rte_mbuf *m)
 {
-	const struct packet *p = packet(m), *q = like->known;
+	struct packet *p = packet(m);
+	const struct sa *sa = p->sa;
+	enum drop_reason reason;
 
-	return q != NULL && p->sa == q->sa && p->in == q->in && p->flags == q->flags &&
-	       ip_like_parse(like, m, 0, rte_pktmbuf_pkt_len(m), UINT32_MAX, false);
+	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
+	p->spi_lead = 0;
+	if (!ip_parse(m, false, &reason) || p->fragment != 0)
+		return DROP_INNER;
+	if (!enter_tenant(w->dp, sa, p))
+		return DROP_TENANT;
+	if (sa->mode == SA_MODE_TRANSPORT && sa->carrier == IPPROTO_UDP)
+		/* The NAT could not: RFC 3948 section 3.1.2. */
+		checksum_mend(m, &sa->control->detail->original);
+	return DROP_COUNT;
 }
 
 enum drop_reason
 inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front,
-	     uint32_t len, struct ip_like *like)
+	     uint32_t len)
 {
-	struct packet *p = packet(m);
 	enum drop_reason reason = esp_mode_decap(m, next_header, front, len);
 
-	if (reason != DROP_COUNT)
-		return reason;
-	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
-	p->spi_lead = 0;
-	if (!mode_like(m, like)) {
-		if (!ip_parse(m, false, &reason) || p->fragment != 0)
-			return DROP_INNER;
-		if (!enter_tenant(w->dp, p->sa, p))
-			return DROP_TENANT;
-		ip_parse_run(m, &w->runs);
-		if (p->run != 0)
-			ip_like_begin(like, m);
-	}
-	if (p->sa->mode == SA_MODE_TRANSPORT && p->sa->carrier == IPPROTO_UDP)
-		/* The NAT could not: RFC 3948 section 3.1.2. */
-		checksum_mend(m, &p->sa->control->detail->original);
-	return DROP_COUNT;
+	return reason == DROP_COUNT ? parse_mode(w, m) : reason;
 }
 
 /* What was in a reassembled packet longer than a buffer. */
@@ -510,80 +500,159 @@ inbound_join(struct worker *w, struct rte_mbuf *m)
 		burst_add(&w->clear, m);
 }
 
-/*
- * An inner packet like one before, which came by the same SA and is on the list: what was found out
- * about that one is so of this one, too. False, and nothing is changed, where it is not so.
- */
-static inline bool
-inner_like(struct rte_mbuf *m, const struct ip_like *like, uint8_t next_header, uint32_t front,
-	   uint32_t len)
-{
-	const uint8_t *outer = rte_pktmbuf_mtod(m, const uint8_t *);
-	const struct packet *p = packet(m), *q = like->known;
-	uint16_t flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
+/* What opened packets of a run have in common, and the last of them that others may be like. */
+struct opened {
+	struct packet outer; /* what is known of each until it is unwrapped */
+	uint8_t tos;         /* of the outer header */
+	bool leads;          /* there is one, the last on `clear` but for those like it, */
+	uint8_t next_header; /* with this around it */
+	struct ip_like like;
+};
 
-	if (q == NULL || p->sa != q->sa || p->in != q->in || flags != q->flags ||
-	    next_header != (q->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6))
-		return false;
-	/* Where the outer header changes the inner one, it does it one by one. */
-	if ((q->sa->flags & SA_DECAP_DSCP) != 0 ||
-	    ((tos_get(outer, p->family) ^ tos_get(outer + front, q->family)) & ECN_MASK) != 0)
-		return false;
-	return ip_like_parse(like, m, front, len, UINT32_MAX, true);
+/*
+ * Where the outer header changes the inner one, it does it one by one: packets whose inner headers
+ * are alike, and have the ECN field of the outer one, stay as they are. So do those without a
+ * checksum to mend.
+ */
+static inline void
+lead(struct opened *o, const struct rte_mbuf *m, uint8_t next_header)
+{
+	const struct sa *sa = o->outer.sa;
+	bool tunnel = sa->mode == SA_MODE_TUNNEL;
+	uint8_t tos = tos_get(rte_pktmbuf_mtod(m, const void *), packet(m)->family);
+
+	o->leads = ip_may_lead(m) && (sa->flags & SA_DECAP_DSCP) == 0 &&
+		   (!tunnel || ((tos ^ o->tos) & ECN_MASK) == 0) &&
+		   (tunnel || sa->carrier != IPPROTO_UDP);
+	if (!o->leads)
+		return;
+	o->next_header = next_header;
+	ip_like_begin(&o->like, m, sizeof(uint32_t), UINT32_MAX);
 }
 
-/* What was protected becomes the packet, which is like one before, or others may be like it. */
-static inline enum drop_reason
-unwrap(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len,
-       struct ip_like *like)
+/* Where the payload of opened packets is, and, once stripped, what it is. */
+struct payload {
+	uint32_t front, icv_len; /* bytes in front, and behind the trailer */
+	uint32_t len;            /* without the trailer */
+	uint8_t next_header;
+};
+
+static inline struct payload
+payload_of(const struct packet *p)
 {
+	return (struct payload){
+		.front = esp_offset(p) + (uint32_t)sizeof(struct esp_header) + p->sa->iv_len,
+		.icv_len = p->sa->icv_len,
+	};
+}
+
+/* What was protected becomes the packet, and joins `clear`; or why not. */
+static inline enum drop_reason
+unwrap(struct worker *w, struct opened *o, struct rte_mbuf *m, const struct payload *in)
+{
+	bool tunnel = o->outer.sa->mode == SA_MODE_TUNNEL;
+	uint32_t front = in->front, len = in->len;
+	uint8_t next_header = in->next_header;
 	enum drop_reason reason;
 
-	if (unlikely(packet(m)->sa->mode != SA_MODE_TUNNEL))
-		return inbound_mode(w, m, next_header, front, len, like);
-	if (likely(inner_like(m, like, next_header, front, len)))
+	if (unlikely(!tunnel)) {
+		packet_tell(m, &o->outer);
+		reason = esp_mode_decap(m, next_header, front, len);
+		if (reason != DROP_COUNT)
+			return reason;
+		front = 0;
+		len = rte_pktmbuf_pkt_len(m);
+	}
+	if (likely(o->leads && next_header == o->next_header &&
+		   ip_like_parse(&o->like, m, front, len, tunnel))) {
+		burst_add_like(&w->clear, m);
 		return DROP_COUNT;
-	reason = inbound_inner(w, m, next_header, front, len);
-	if (reason == DROP_COUNT && packet(m)->run != 0)
-		ip_like_begin(like, m);
-	return reason;
+	}
+	if (likely(tunnel)) {
+		packet_tell(m, &o->outer);
+		reason = inbound_inner(w, m, next_header, front, len);
+	} else {
+		reason = parse_mode(w, m);
+	}
+	if (unlikely(reason != DROP_COUNT))
+		return reason;
+	lead(o, m, next_header);
+	inbound_join(w, m);
+	return DROP_COUNT;
 }
 
-/* RFC 4303 section 3.4.4.1, once the integrity is known. */
+/* RFC 4303 section 3.4.4.1, once the integrity is known. False where the packet ends here. */
+static inline bool
+strip(struct worker *w, struct rte_mbuf *m, struct payload *in)
+{
+	const uint8_t *at = rte_pktmbuf_mtod_offset(m, const uint8_t *, in->front);
+	uint32_t len = rte_pktmbuf_pkt_len(m) - in->front - in->icv_len, pad_len = at[len - 2];
+
+	/* 1. The padding. */
+	if (unlikely(pad_len + ESP_TRAILER > len ||
+		     !padding_right(at + len - ESP_TRAILER - pad_len, pad_len))) {
+		packet_drop(w, m, DROP_PAD);
+		return false;
+	}
+	/* 2. What is inside; a dummy packet ends here (RFC 4303 section 2.6). */
+	in->next_header = at[len - 1];
+	if (unlikely(in->next_header == ESP_NEXT_NONE)) {
+		packet_consume(w, m);
+		return false;
+	}
+	in->len = len - ESP_TRAILER - pad_len;
+	return true;
+}
+
+/* A packet that none is like. */
+static void
+decap_one(struct worker *w, struct rte_mbuf *m)
+{
+	bool tunnel = packet(m)->sa->mode == SA_MODE_TUNNEL;
+	struct payload in = payload_of(packet(m));
+	enum drop_reason reason;
+
+	if (!strip(w, m, &in))
+		return;
+	reason = tunnel ? inbound_inner(w, m, in.next_header, in.front, in.len)
+			: inbound_mode(w, m, in.next_header, in.front, in.len);
+	if (likely(reason == DROP_COUNT))
+		inbound_join(w, m);
+	else
+		packet_drop(w, m, reason);
+}
+
+static void
+decap_run(struct worker *w, struct rte_mbuf *const *m, unsigned int n)
+{
+	const struct payload all = payload_of(packet(m[0]));
+	struct opened o = {.outer = *packet(m[0])};
+
+	o.tos = tos_get(rte_pktmbuf_mtod(m[0], const void *), o.outer.family);
+	for (unsigned int i = 0; i < n; i++) {
+		struct payload in = all;
+		enum drop_reason reason;
+
+		if (!strip(w, m[i], &in))
+			continue;
+		reason = unwrap(w, &o, m[i], &in);
+		if (unlikely(reason != DROP_COUNT))
+			packet_drop(w, m[i], reason);
+	}
+}
+
+/* What was protected joins `clear`, at `route`. */
 void
 esp_decap(struct worker *w, struct burst *b)
 {
-	struct ip_like like = {.known = NULL};
+	unsigned int run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		const struct packet *p = packet(m);
-		const struct sa *sa = p->sa;
-		uint32_t front = esp_offset(p) + sizeof(struct esp_header) + sa->iv_len;
-		const uint8_t *payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, front);
-		uint32_t len = rte_pktmbuf_pkt_len(m) - front - sa->icv_len;
-		uint32_t pad_len = payload[len - 2];
-		uint8_t next_header = payload[len - 1];
-		enum drop_reason reason;
-
-		/* 1. The padding. */
-		if (pad_len + ESP_TRAILER > len ||
-		    !padding_right(payload + len - ESP_TRAILER - pad_len, pad_len)) {
-			packet_drop(w, m, DROP_PAD);
-			continue;
-		}
-		/* 2. What is inside; a dummy packet ends here (RFC 4303 section 2.6). */
-		if (next_header == ESP_NEXT_NONE) {
-			packet_consume(w, m);
-			continue;
-		}
-		len -= ESP_TRAILER + pad_len;
-		/* 3. What was protected, at `route`. */
-		reason = unwrap(w, m, next_header, front, len, &like);
-		if (likely(reason == DROP_COUNT))
-			inbound_join(w, m);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		run = burst_run(b, i);
+		if (run == 1)
+			decap_one(w, b->m[i]);
 		else
-			packet_drop(w, m, reason);
+			decap_run(w, b->m + i, run);
 	}
-	b->n = 0;
+	burst_clear(b);
 }

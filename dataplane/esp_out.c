@@ -15,15 +15,6 @@
 #include "walk.h"
 #include "worker.h"
 
-/* Moves the last n of the first `kept` packets to another list; how many are kept then. */
-static unsigned int
-move_last(const struct burst *b, unsigned int kept, unsigned int n, struct burst *to)
-{
-	for (unsigned int i = kept - n; i < kept; i++)
-		burst_add(to, b->m[i]);
-	return kept - n;
-}
-
 /*
  * A packet that got no number. An SA that was retired since the policy led to it has a successor by
  * now, or none: the policy is asked again. Else its numbers are used up.
@@ -38,68 +29,106 @@ refused(struct worker *w, struct rte_mbuf *m, const struct sa *sa)
 		packet_drop(w, m, DROP_SEQ_EXHAUSTED);
 }
 
+/* Of two packets of one SA. */
+static inline bool
+same_outside(const struct packet *p, const struct packet *q)
+{
+	return p->sa->mode == SA_MODE_TUNNEL && p->out == q->out && p->family == q->family &&
+	       p->flags == q->flags && p->fragment == q->fragment;
+}
+
 /*
- * Numbers are taken once for a run of packets of one SA. Peers' windows may be small, so an SA's
+ * How many packets from b->m[i] on are of its SA. Those that are to become the same outer packets,
+ * whatever their flows, are one run from here on.
+ */
+static unsigned int
+join_sa(struct burst *b, unsigned int i)
+{
+	const struct packet *p = packet(b->m[i]), *q;
+	unsigned int begin = i, end = i + burst_run(b, i);
+
+	while (end < b->n && (q = packet(b->m[end]))->sa == p->sa) {
+		unsigned int run = burst_run(b, end);
+
+		if (same_outside(p, q))
+			burst_join(b, begin, end - begin + 1);
+		else
+			begin = end, p = q;
+		end += run;
+	}
+	return end - i;
+}
+
+/* To the SA's owner. */
+static void
+hand_over(struct worker *w, struct burst *b, unsigned int i, unsigned int n, uint32_t owner)
+{
+	burst_part(b, i, n);
+	for (unsigned int k = i; k < i + n; k++)
+		packet_handover(w, b->m[k], owner, RESUME_SPD_LOOKUP);
+	burst_cut(b, i, n);
+}
+
+/* The last `n` of the packets in front of b->m[end] go. */
+static void
+refuse_last(struct worker *w, struct burst *b, unsigned int end, unsigned int n)
+{
+	for (; n > 0; n--) {
+		struct rte_mbuf *m = burst_take(b, end - n);
+
+		end--;
+		refused(w, m, packet(m)->sa);
+	}
+}
+
+/*
+ * Numbers are taken once for packets of one SA in a row. Peers' windows may be small, so an SA's
  * packets are numbered by one worker, its owner: to others they are handed over and come back at
  * spd_lookup. Those of AH go on in a list of their own.
  */
 void
 seq_reserve(struct worker *w, struct burst *b)
 {
-	unsigned int kept = 0;
-	unsigned int run;
-
-	for (unsigned int i = 0; i < b->n; i += run) {
+	for (unsigned int i = 0; i < b->n;) {
 		struct sa *sa = packet(b->m[i])->sa;
 		/* Relaxed: an owner seen late costs a hand-over, the numbers are atomic anyway. */
 		uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_relaxed);
-		uint16_t out = packet(b->m[i])->out;
-		uint32_t granted, way = ++w->runs;
+		unsigned int n = join_sa(b, i), granted;
 		uint64_t first = 0;
 
-		run = burst_run(b, i);
-		if (owner != w->id) {
-			for (unsigned int k = i; k < i + run; k++)
-				packet_handover(w, b->m[k], owner, RESUME_SPD_LOOKUP);
+		if (unlikely(owner != w->id)) {
+			hand_over(w, b, i, n, owner);
 			continue;
 		}
-		granted = sa_seq_reserve(sa, run, &first);
+		granted = sa_seq_reserve(sa, n, &first);
 		__builtin_prefetch(sa_outer(sa));
 		sad_prefetch_counters(w->dp->sad, w->id, sa);
-		for (unsigned int k = 0; k < run; k++) {
-			struct rte_mbuf *m = b->m[i + k];
-
-			if (unlikely(k >= granted)) {
-				refused(w, m, sa);
-				continue;
-			}
-			if (unlikely(packet(m)->out != out)) {
-				out = packet(m)->out;
-				way = ++w->runs;
-			}
-			packet(m)->seq = first + k;
-			packet(m)->run = way;
-			b->m[kept++] = m;
-		}
-		if (unlikely(sa->proto == IPPROTO_AH))
-			kept = move_last(b, kept, granted, &w->outbound_ah);
+		for (unsigned int k = 0; k < granted; k++)
+			packet(b->m[i + k])->seq = first + k;
+		if (unlikely(granted < n))
+			refuse_last(w, b, i + n, n - granted);
 		if (unlikely(sa->tfcpad != 0 && granted > 0))
-			kept = kept - granted + tfc_pad(w, b->m + kept - granted, granted);
+			granted = tfc_pad(w, b, i, granted);
+		if (unlikely(sa->proto == IPPROTO_AH && granted > 0)) {
+			burst_append(&w->outbound_ah, b, i, granted);
+			burst_cut(b, i, granted);
+			granted = 0;
+		}
+		i += granted;
 	}
-	b->n = kept;
 }
 
-/* Tunnel mode. False where the mbuf has no room; it is unchanged then. */
+/* Tunnel mode, for a packet of that family. False where the mbuf has no room; it is unchanged then.
+ */
 static inline bool
-tunnel_encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
+tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_mbuf *m,
+	     struct crypto_op *op)
 {
-	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint32_t pad_len = esp_padding(len, sa->align);
 	uint32_t text_len = len + pad_len + ESP_TRAILER, iv_len = sa->iv_len;
 	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer, *esp;
-	uint64_t seq = p->seq;
+	uint64_t seq = packet(m)->seq;
 	rte_be32_t number = rte_cpu_to_be_32((uint32_t)seq);
 
 	outer = packet_widen(m, sa->outer_len + iv_len, text_len - len + sa->icv_len);
@@ -107,11 +136,10 @@ tunnel_encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 		return false;
 
 	/* 1. Trailer behind the inner packet. */
-	esp_write_trailer(inner + len, pad_len,
-			  p->family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
+	esp_write_trailer(inner + len, pad_len, family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
 
 	/* 2. Outer and ESP header in front. */
-	outer_write(w, sa, outer, rte_pktmbuf_data_len(m), inner, p->family);
+	outer_write(w, sa, outer, rte_pktmbuf_data_len(m), inner, family);
 	esp = inner - iv_len - sizeof(struct esp_header);
 	memcpy(esp + offsetof(struct esp_header, seq), &number, sizeof(number));
 
@@ -123,10 +151,15 @@ tunnel_encap(struct worker *w, struct rte_mbuf *m, struct crypto_op *op)
 		esp_op_plain(op, sa, esp, text_len);
 	else
 		esp_op_seal(op, sa, esp, text_len, seq);
-	p->family = sa->family;
-	p->l4_off =
-		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 	return true;
+}
+
+/* Beside tunnel mode each packet has a header of its own; they are as alike as they were. */
+static bool
+mode_encap(struct burst *b, unsigned int i, struct crypto_op *op)
+{
+	burst_part(b, i, 1);
+	return esp_mode_encap(b->m[i], op);
 }
 
 /* Ahead of the crypto stage, while there are headers to write. */
@@ -138,37 +171,52 @@ fetch_key(const struct worker *w, const struct rte_mbuf *m)
 	crypto_key_fetch(w->crypto, sa->suite, sa->key, rte_pktmbuf_pkt_len(m) + ESP_TRAILER);
 }
 
-/* What is the same of packets that are alike, here and behind the crypto. */
-static inline uint16_t
-begin_run(const struct worker *w, const struct rte_mbuf *m)
+/* What is known of a run, from b->m[i] on, now that it is sealed in an SA. */
+static inline void
+become_outer(const struct worker *w, struct burst *b, unsigned int i, unsigned int n,
+	     const struct sa *sa)
 {
-	fetch_key(w, m);
-	return w->dp->ifaces[packet(m)->out].vrf;
+	struct packet *p = packet(b->m[i]);
+
+	if (likely(sa->mode == SA_MODE_TUNNEL)) {
+		p->family = sa->family;
+		p->l4_off = sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr)
+						    : sizeof(struct rte_ipv6_hdr);
+	} else {
+		burst_join(b, i, n);
+	}
+	p->flow_hash = esp_flow_hash(sa);
+	p->vrf = w->dp->ifaces[p->out].vrf;
+}
+
+/* A run. Returns how many are left of it: those whose mbufs have no room are dropped. */
+static inline unsigned int
+encap_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
+{
+	const struct packet *p = packet(b->m[i]);
+	const struct sa *sa = p->sa;
+	uint8_t family = p->family;
+	bool tunnel = sa->mode == SA_MODE_TUNNEL;
+	unsigned int end = i + n;
+
+	fetch_key(w, b->m[i]);
+	for (unsigned int k = i; k < end;) {
+		if (likely(tunnel ? tunnel_encap(w, sa, family, b->m[k], &w->ops[k])
+				  : mode_encap(b, k, &w->ops[k]))) {
+			k++;
+			continue;
+		}
+		packet_drop(w, burst_take(b, k), DROP_NO_BUF);
+		end--;
+	}
+	if (likely(end > i))
+		become_outer(w, b, i, end - i, sa);
+	return end - i;
 }
 
 void
 esp_encap(struct worker *w, struct burst *b)
 {
-	unsigned int n = b->n, kept = 0;
-	uint32_t run = 0;
-	uint16_t vrf = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		struct packet *p = packet(m);
-		struct crypto_op *op = &w->ops[kept];
-
-		if (!packet_is_like(p, run)) {
-			run = p->run;
-			vrf = begin_run(w, m);
-		}
-		p->vrf = vrf;
-		p->flow_hash = esp_flow_hash(p->sa);
-		if (likely(p->sa->mode == SA_MODE_TUNNEL ? tunnel_encap(w, m, op)
-							 : esp_mode_encap(m, op)))
-			b->m[kept++] = m;
-		else
-			packet_drop(w, m, DROP_NO_BUF);
-	}
-	b->n = (uint16_t)kept;
+	for (unsigned int i = 0; i < b->n;)
+		i += encap_run(w, b, i, burst_run(b, i));
 }

@@ -40,26 +40,14 @@ find_route(const struct worker *w, const struct packet *p, const union ip_addr *
 void
 route(struct worker *w, struct burst *b)
 {
-	const struct nexthop *nh = NULL;
-	uint16_t out = IFACE_NONE, flags = 0;
-	uint32_t run = 0;
-
-	for (unsigned int i = 0; i < b->n; i++) {
+	for (unsigned int i = 0; i < b->n; i += burst_run(b, i)) {
 		struct packet *p = packet(b->m[i]);
+		union ip_addr dst = ip_dst(b->m[i]);
 
-		if (!packet_is_like(p, run)) {
-			union ip_addr dst = ip_dst(b->m[i]);
-
-			run = p->run;
-			nh = find_route(w, p, &dst);
-			out = nh->iface;
-			flags = nh->type == NEXTHOP_LOCAL || nh->type == NEXTHOP_BROADCAST
-					? PACKET_LOCAL
-					: 0;
-		}
-		p->nh = nh;
-		p->out = out;
-		p->flags |= flags;
+		p->nh = find_route(w, p, &dst);
+		p->out = p->nh->iface;
+		if (p->nh->type == NEXTHOP_LOCAL || p->nh->type == NEXTHOP_BROADCAST)
+			p->flags |= PACKET_LOCAL;
 	}
 }
 
@@ -152,10 +140,10 @@ refuse(struct worker *w, struct rte_mbuf *m, enum drop_reason reason, enum icmp_
 }
 
 /* One less in TTL or hop limit (RFC 1812 section 5.3.1); false where none is left. */
-static bool
-count_hop(struct rte_mbuf *m, struct packet *p)
+static inline bool
+count_hop(struct rte_mbuf *m, uint8_t family)
 {
-	if (p->family == FAMILY_V4) {
+	if (likely(family == FAMILY_V4)) {
 		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
 
 		if (ip->time_to_live <= 1)
@@ -168,57 +156,85 @@ count_hop(struct rte_mbuf *m, struct packet *p)
 			return false;
 		ip->hop_limits--;
 	}
-	p->flags |= PACKET_FORWARDED;
 	return true;
 }
 
-/* What is so of all packets that are alike. */
-struct way {
-	struct burst *to; /* where they go on; NULL where they are not forwarded */
-	bool local;
-	enum drop_reason reason; /* else */
-	enum icmp_error error;
+/* Packets of a burst that go on together: those from `first` on. */
+struct going {
+	struct burst *to;
+	unsigned int first;
 };
 
-/* Direction is decided here. */
-static void
-find_way(struct worker *w, const struct rte_mbuf *m, const struct packet *p, struct way *way)
+/* All in front of `end`; what comes next goes on from `next` on. */
+static inline void
+go(struct going *going, const struct burst *b, unsigned int end, unsigned int next)
 {
-	way->to = NULL;
-	way->local = (p->flags & PACKET_LOCAL) != 0;
-	if (unlikely(way->local))
-		return;
-	way->reason = check_route(m, p, &way->error);
-	if (likely(way->reason == DROP_COUNT))
-		way->to =
-			w->dp->ifaces[p->out].side == SIDE_UNPROTECTED ? &w->outbound : &w->leaving;
+	if (end > going->first)
+		burst_append(going->to, b, going->first, end - going->first);
+	going->first = next;
 }
 
+/* A run that goes on, but for those that have come too far. */
+static inline void
+forward_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n, struct going *going)
+{
+	uint8_t family = packet(b->m[i])->family;
+
+	if (unlikely((packet(b->m[i])->flags & PACKET_ICMP_ERROR) != 0))
+		return;
+	for (unsigned int end = i + n; i < end; i++) {
+		if (likely(count_hop(b->m[i], family)))
+			continue;
+		burst_part(b, i, 1);
+		go(going, b, i, i + 1);
+		icmp_error(w, b->m[i], ICMP_ERR_TTL, 0);
+		packet_drop(w, b->m[i], DROP_TTL);
+	}
+}
+
+/* A run that is for the host, or goes nowhere. Each gets its own answer. */
+static void
+end_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n, enum drop_reason reason,
+	enum icmp_error error)
+{
+	burst_part(b, i, n);
+	for (unsigned int k = i; k < i + n; k++) {
+		const struct packet *p = packet(b->m[k]);
+
+		if ((p->flags & PACKET_LOCAL) != 0)
+			to_host(w, b->m[k], p);
+		else
+			refuse(w, b->m[k], reason, error);
+	}
+}
+
+/* Direction is decided here. */
 void
 forward(struct worker *w, struct burst *b)
 {
-	struct way way = {.error = ICMP_ERR_NO_ROUTE};
-	uint32_t run = 0;
+	struct going going = {.to = &w->outbound};
+	unsigned int run;
 
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		struct packet *p = packet(m);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		const struct packet *p = packet(b->m[i]);
+		bool local = (p->flags & PACKET_LOCAL) != 0;
+		enum icmp_error error = ICMP_ERR_NO_ROUTE;
+		enum drop_reason reason = local ? DROP_COUNT : check_route(b->m[i], p, &error);
+		struct burst *to;
 
-		if (!packet_is_like(p, run)) {
-			run = p->run;
-			find_way(w, m, p, &way);
+		run = burst_run(b, i);
+		if (unlikely(local || reason != DROP_COUNT)) {
+			go(&going, b, i, i + run);
+			end_run(w, b, i, run, reason, error);
+			continue;
 		}
-		if (unlikely(way.to == NULL)) {
-			if (way.local)
-				to_host(w, m, p);
-			else
-				refuse(w, m, way.reason, way.error);
-		} else if ((p->flags & PACKET_ICMP_ERROR) == 0 && unlikely(!count_hop(m, p))) {
-			icmp_error(w, m, ICMP_ERR_TTL, 0);
-			packet_drop(w, m, DROP_TTL);
-		} else {
-			burst_add(way.to, m);
+		to = w->dp->ifaces[p->out].side == SIDE_UNPROTECTED ? &w->outbound : &w->leaving;
+		if (unlikely(to != going.to)) {
+			go(&going, b, i, i);
+			going.to = to;
 		}
+		forward_run(w, b, i, run, &going);
 	}
-	b->n = 0;
+	go(&going, b, b->n, b->n);
+	burst_clear(b);
 }

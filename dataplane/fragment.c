@@ -45,7 +45,6 @@ make_parts(struct worker *w, const struct rte_mbuf *m, struct rte_mbuf **out, un
 		packet(out[i])->flags &= (uint16_t) ~(PACKET_MERGED | PACKET_FROM_HOST);
 		packet(out[i])->flags |= PACKET_CUT;
 		packet(out[i])->l2_len = 0;
-		packet(out[i])->run = 0;
 	}
 	return true;
 }

@@ -81,22 +81,21 @@ packet_flow(const struct rte_mbuf *m, struct flow *flow)
 #define IP_RUN_NONE (PACKET_MERGED | PACKET_FROM_HOST | PACKET_LARGE)
 
 /*
- * Ends the parsing of a packet: it is like none before it, but those behind it may be like it,
- * where addresses, and the ports or what stands in their place, tell all of their flow. Nothing is
- * like IPv6 mobility, a payload that is an extension header: each is as long as it says, or
- * refused.
+ * Whether those behind a parsed packet may be like it: where addresses, and the ports or what
+ * stands in their place, tell all of their flow. Nothing is like IPv6 mobility, a payload that is
+ * an extension header: each is as long as it says, or refused. Nor like ICMPv6, whose hop limit may
+ * say that it is neighbour discovery.
  */
-static inline void
-ip_parse_run(struct rte_mbuf *m, uint32_t *runs)
+static inline bool
+ip_may_lead(const struct rte_mbuf *m)
 {
-	struct packet *p = packet(m);
+	const struct packet *p = packet(m);
 	size_t header =
 		p->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 
-	p->run = 0;
-	if (likely(p->fragment == 0 && p->l4_off == header && (p->flags & IP_RUN_NONE) == 0 &&
-		   p->proto != IPPROTO_MH && rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t)))
-		p->run = ++*runs;
+	return p->fragment == 0 && p->l4_off == header && (p->flags & IP_RUN_NONE) == 0 &&
+	       p->proto != IPPROTO_MH && p->proto != IPPROTO_ICMPV6 &&
+	       rte_pktmbuf_data_len(m) >= header + sizeof(uint32_t);
 }
 
 /* Of an IPv4 address's first byte: networks 1 to 223 but for 127, whose addresses may be anywhere.
@@ -117,13 +116,13 @@ ip_flow_hash(uint64_t src, uint64_t dst, uint8_t proto, uint32_t ports)
 }
 
 /*
- * ip_parse() and ip_parse_run() of what most packets are: IPv4 without options, whole, of UDP, TCP
- * or ESP, between addresses that may be anywhere. Its header stands behind the first `front` of the
+ * ip_parse() of what most packets are: IPv4 without options, whole, of UDP, TCP or ESP, between
+ * addresses that may be anywhere. Its header stands behind the first `front` of the
  * mbuf, which are taken off, and the packet has `room` bytes at most. False, and nothing is
  * changed, for all others and where anything is wrong.
  */
 static inline bool
-ip_parse_plain(struct rte_mbuf *m, uint32_t front, uint32_t room, bool check_sum, uint32_t *runs)
+ip_parse_plain(struct rte_mbuf *m, uint32_t front, uint32_t room, bool check_sum)
 {
 	const struct rte_ipv4_hdr *ip =
 		rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, front);
@@ -158,84 +157,110 @@ ip_parse_plain(struct rte_mbuf *m, uint32_t front, uint32_t room, bool check_sum
 	p->l4_off = sizeof(*ip);
 	p->fragment = 0;
 	p->flow_hash = ip_flow_hash(src, dst, proto, ports);
-	p->run = ++*runs;
 	return true;
 }
 
-/* Bits in which two words differ, of the bytes that `mask` has, in the order of memory. */
 static inline uint64_t
-ip_differ(const uint8_t *a, const uint8_t *b, uint64_t mask)
+ip_word(const uint8_t *at)
 {
-	uint64_t x, y;
+	uint64_t word;
 
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return (x ^ y) & rte_cpu_to_be_64(mask);
+	memcpy(&word, at, sizeof(word));
+	return word;
 }
 
-/* Two headers of one family that differ in lengths, identification, TTL and checksum at most. */
-static inline bool
-ip_alike(const uint8_t *a, const uint8_t *b, uint8_t family)
-{
-	uint64_t differ;
-
-	if (likely(family == FAMILY_V4))
-		return (ip_differ(a, b, 0xffff00000000ffff) |
-			ip_differ(a + 8, b + 8, 0x00ff0000ffffffff) |
-			ip_differ(a + 16, b + 16, UINT64_MAX)) == 0;
-	differ = ip_differ(a, b, 0xffffffff0000ff00);
-	for (unsigned int i = 8; i < sizeof(struct rte_ipv6_hdr); i += sizeof(differ))
-		differ |= ip_differ(a + i, b + i, UINT64_MAX);
-	return (differ | ip_differ(a + 36, b + 36, UINT64_MAX)) == 0;
-}
-
-/* A parsed packet that those behind it are compared with. */
+/* A parsed packet that those behind it are compared with: they differ in lengths, identification,
+ * TTL and checksum at most. */
 struct ip_like {
-	const uint8_t *header;
-	const struct packet *known; /* of all that are like it */
-	uint32_t least;             /* bytes of a packet: header, and ports */
+	uint8_t family;
+	uint16_t l2_len; /* in front of each; may still be read */
+	uint32_t least;  /* bytes of a packet: header, and ports */
+	uint32_t most;
+	uint64_t words[5]; /* of the header and the ports; of IPv4 3 */
+	uint32_t last;     /* IPv6: the ports */
+	uint64_t fixed;    /* IPv4: the sum of all words that do not differ, of 32 bits each */
 };
 
-/* `m` stays as it is meanwhile. Nothing is like a packet without packet.run. */
+/* What packets that are alike have in common in the first two words of an IPv4 header, */
+#define IP_SAME_FIRST  rte_cpu_to_be_64(0xffff00000000ffff)
+#define IP_SAME_SECOND rte_cpu_to_be_64(0x00ff0000ffffffff)
+/* and in the first of IPv6. */
+#define IP6_SAME_FIRST rte_cpu_to_be_64(0xffffffff0000ff00)
+
+/*
+ * The packet may lead others (ip_may_lead()), of `least` bytes behind `l4_off` and `most` in all.
+ */
 static inline void
-ip_like_begin(struct ip_like *like, const struct rte_mbuf *m)
+ip_like_begin(struct ip_like *like, const struct rte_mbuf *m, uint32_t least, uint32_t most)
 {
-	like->header = rte_pktmbuf_mtod(m, const uint8_t *);
-	like->known = packet(m);
-	like->least = like->known->run == 0 ? UINT32_MAX
-					    : like->known->l4_off + (uint32_t)sizeof(uint32_t);
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct packet *p = packet(m);
+
+	*like = (struct ip_like){
+		.family = p->family,
+		.l2_len = p->l2_len,
+		.least = p->l4_off + least,
+		.most = most,
+		.words = {ip_word(ip), ip_word(ip + 8), ip_word(ip + 16)},
+	};
+	like->fixed = (like->words[1] >> 32) + (uint32_t)like->words[2];
+	if (unlikely(p->family != FAMILY_V4)) {
+		like->words[3] = ip_word(ip + 24);
+		like->words[4] = ip_word(ip + 32);
+		memcpy(&like->last, ip + 40, sizeof(like->last));
+	}
+}
+
+/* The length that the header at `ip`, of `room` bytes at most, says; 0 where it is another's. */
+static inline uint32_t
+ip_like_len(const struct ip_like *like, const uint8_t *ip, bool check_sum)
+{
+	uint64_t first = ip_word(ip), second = ip_word(ip + 8), sum;
+	uint64_t differ = (first ^ like->words[0]) & IP_SAME_FIRST;
+	uint32_t last;
+
+	if (likely(like->family == FAMILY_V4)) {
+		differ |= (second ^ like->words[1]) & IP_SAME_SECOND;
+		differ |= ip_word(ip + 16) ^ like->words[2];
+		/* As checksum_ipv4_right() has it. */
+		sum = (uint32_t)first + (first >> 32) + (uint32_t)second + like->fixed;
+		if (unlikely(differ != 0 || (check_sum && sum % UINT16_MAX != 0)))
+			return 0;
+		return rte_be_to_cpu_16((uint16_t)(first >> 16));
+	}
+	memcpy(&last, ip + 40, sizeof(last));
+	differ = (first ^ like->words[0]) & IP6_SAME_FIRST;
+	differ |= second ^ like->words[1];
+	differ |= ip_word(ip + 16) ^ like->words[2];
+	differ |= ip_word(ip + 24) ^ like->words[3];
+	differ |= ip_word(ip + 32) ^ like->words[4];
+	if (unlikely((differ | (last ^ like->last)) != 0))
+		return 0;
+	return (uint32_t)sizeof(struct rte_ipv6_hdr) + rte_be_to_cpu_16((uint16_t)(first >> 32));
 }
 
 /*
  * Parses a packet of `room` bytes at most behind the first `front` of the mbuf, if it is like the
- * other: takes off what is in front, cuts what lies behind the IP length, and copies what is known.
- * False, and nothing is changed, where it is not like it, is longer than `most`, or something is
- * wrong with it: ip_parse() says what.
+ * other: takes off what is in front, and cuts what lies behind the IP length. False, and nothing is
+ * changed, where it is not like it, is longer than `most`, or something is wrong with it:
+ * ip_parse() says what. Its struct packet is neither read nor written.
  */
 static inline bool
 ip_like_parse(const struct ip_like *like, struct rte_mbuf *m, uint32_t front, uint32_t room,
-	      uint32_t most, bool check_sum)
+	      bool check_sum)
 {
 	const uint8_t *at = rte_pktmbuf_mtod_offset(m, const uint8_t *, front);
 	uint32_t len;
 
-	if (room < like->least || !ip_alike(at, like->header, like->known->family))
+	if (unlikely(room < like->least))
 		return false;
-	if (likely(like->known->family == FAMILY_V4)) {
-		const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)at;
-
-		len = rte_be_to_cpu_16(ip->total_length);
-		if (check_sum && !checksum_ipv4_right(ip, sizeof(*ip)))
-			return false;
-	} else {
-		len = sizeof(struct rte_ipv6_hdr) +
-		      rte_be_to_cpu_16(((const struct rte_ipv6_hdr *)at)->payload_len);
-	}
-	if (len > room || len < like->least || len > most)
+	len = ip_like_len(like, at, check_sum);
+	if (unlikely(len < like->least || len > room || len > like->most))
 		return false;
-	*packet(m) = *like->known;
 	m->data_off += (uint16_t)front;
-	packet_cut(m, len);
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	room_fit(m, like->l2_len);
 	return true;
 }
 

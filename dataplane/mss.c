@@ -53,11 +53,10 @@ lower_options(struct rte_tcp_hdr *tcp, uint8_t *end, uint16_t max)
 	}
 }
 
+/* `p`: what is known of it. */
 static bool
-is_syn(const struct rte_mbuf *m)
+is_syn(const struct rte_mbuf *m, const struct packet *p)
 {
-	const struct packet *p = packet(m);
-
 	return p->proto == IPPROTO_TCP && p->fragment == 0 &&
 	       rte_pktmbuf_data_len(m) >= p->l4_off + sizeof(struct rte_tcp_hdr) &&
 	       (rte_pktmbuf_mtod_offset(m, const struct rte_tcp_hdr *, p->l4_off)->tcp_flags &
@@ -85,9 +84,12 @@ mss_out(struct worker *w, struct burst *b)
 {
 	if (w->dp->config->tunnels.mss_clamp == MSS_KEEP)
 		return;
-	for (unsigned int i = 0; i < b->n; i++)
-		if (unlikely(is_syn(b->m[i])))
-			clamp(b->m[i], pmtu_room(w, b->m[i]));
+	for (unsigned int i = 0; i < b->n; i++) {
+		if (likely(!is_syn(b->m[i], packet(b->m[burst_first(b, i)]))))
+			continue;
+		burst_part(b, i, 1);
+		clamp(b->m[i], pmtu_room(w, b->m[i]));
+	}
 }
 
 /* The SA that the answers to a decrypted packet will take; NULL for none. */
@@ -114,11 +116,12 @@ mss_in(struct worker *w, struct burst *b)
 	if (w->dp->config->tunnels.mss_clamp == MSS_KEEP)
 		return;
 	for (unsigned int i = 0; i < b->n; i++) {
-		const struct packet *p = packet(b->m[i]);
+		const struct packet *p = packet(b->m[burst_first(b, i)]);
 		struct sa *sa;
 
-		if ((p->flags & PACKET_DECRYPTED) == 0 || likely(!is_syn(b->m[i])))
+		if ((p->flags & PACKET_DECRYPTED) == 0 || likely(!is_syn(b->m[i], p)))
 			continue;
+		burst_part(b, i, 1);
 		sa = return_sa(w, b->m[i]);
 		if (sa != NULL)
 			clamp(b->m[i], pmtu_inner(w, sa, p->in));

@@ -65,12 +65,11 @@ struct natt {
 /* ---- workers ---- */
 
 void
-natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m)
+natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m, uint64_t seq)
 {
-	const struct packet *p = packet(m);
 	const struct rte_udp_hdr *udp =
-		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, p->l4_off);
-	struct move move = {sa->index, sa->spi, ip_src(m), p->seq, udp->src_port};
+		rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, packet(m)->l4_off);
+	struct move move = {sa->index, sa->spi, ip_src(m), seq, udp->src_port};
 	uint64_t peer = sa_peer(&move.addr, move.port);
 	/* Relaxed: the word stands for itself, and what it is about goes by the ring. */
 	uint64_t known = atomic_load_explicit(&sa->peer, memory_order_relaxed);
@@ -79,7 +78,7 @@ natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m)
 		return;
 	/* A late packet from where the peer was before says nothing new. */
 	if ((sa->flags & SA_REPLAY) != 0 &&
-	    p->seq < atomic_load_explicit(&sa->replay->top, memory_order_relaxed))
+	    seq < atomic_load_explicit(&sa->replay->top, memory_order_relaxed))
 		return;
 	if (!atomic_compare_exchange_strong_explicit(&sa->peer, &known, peer, memory_order_relaxed,
 						     memory_order_relaxed))

@@ -26,9 +26,10 @@ natt_is_port(const struct dataplane *dp, rte_be16_t port)
 
 /*
  * Worker: the newest authenticated packet of a UDP-encapsulated SA, its IP header still outside.
- * Tells the control thread if it comes from elsewhere than those before.
+ * Tells the control thread if it comes from elsewhere than those before. `seq` is its number; `m`
+ * may be one of its run.
  */
-void natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m);
+void natt_seen(struct worker *w, struct sa *sa, const struct rte_mbuf *m, uint64_t seq);
 
 /* Makes dp->natt. */
 int natt_start(struct dataplane *dp, struct reason *why);

@@ -14,6 +14,18 @@
 #include "sadb/addr.h"
 #include "sadb/sa.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* gcc's way to say so; clang's is the other */
+#define ROOM_GUARDED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ROOM_GUARDED
+#endif
+#endif
+
+#ifdef ROOM_GUARDED
+#include <sanitizer/asan_interface.h>
+#endif
+
 #define BURST_MAX 64
 
 /* Headroom that the engine's pools give: outer IPv6, UDP, ESP and IV, Ethernet and 802.1Q. */
@@ -41,7 +53,6 @@ enum resume {
 #define PACKET_ICMP_ERROR (1u << 3)  /* made here, never answered with another error */
 #define PACKET_LOCAL      (1u << 4)  /* for the host itself */
 #define PACKET_UDP_ENCAP  (1u << 5)  /* ESP in UDP */
-#define PACKET_FORWARDED  (1u << 6)  /* TTL decremented */
 #define PACKET_L4_PARTIAL (1u << 7)  /* L4 checksum covers only the pseudo-header */
 #define PACKET_L2_GROUP   (1u << 8)  /* came as a multicast or broadcast frame */
 #define PACKET_QUOTES     (1u << 10) /* an ICMP error that quotes what may not leave in clear */
@@ -63,7 +74,6 @@ struct packet {
 	uint64_t tenant;    /* sadb/tenant.h; of a decrypted packet, to leave with */
 	uint16_t l2_len;    /* bytes of L2 header in front of the IP header, as received */
 	uint16_t vrf;       /* the FIB's number of the table to route in */
-	uint32_t run; /* packets in a row with the same one, not 0, are alike: packets_alike() */
 	union {
 		struct {              /* valid within one poll */
 			uint64_t seq; /* of the SA, all 64 bits */
@@ -96,58 +106,36 @@ packet(const struct rte_mbuf *m)
 	return rte_mbuf_to_priv((struct rte_mbuf *)(uintptr_t)m);
 }
 
-/* Packets that walk together. A stage compacts the burst as packets leave it. */
-struct burst {
-	uint16_t n;
-	struct rte_mbuf *m[BURST_MAX];
-};
-
-static inline bool
-burst_full(const struct burst *b)
-{
-	return b->n == BURST_MAX;
-}
-
-/* Packets from b->m[first] on that share its SA. */
-static inline unsigned int
-burst_run(const struct burst *b, unsigned int first)
-{
-	const struct sa *sa = packet(b->m[first])->sa;
-	unsigned int end = first + 1;
-
-	while (end < b->n && packet(b->m[end])->sa == sa)
-		end++;
-	return end - first;
-}
-
 /*
- * How many of `n` packets in a row, from the first on, are alike: what struct packet says in front
- * of `seq`, the SA, and all that a policy or a route may ask, is the same of each. What is decided
- * for the first holds for the rest. From `seq_reserve` on they are of one SA and leave one way.
+ * Of a packet that is like another one, struct packet says nothing but `seq` (burst.h): it is as if
+ * it were not there, until it is told again what is known of the other.
  */
-static inline unsigned int
-packets_alike(struct rte_mbuf *const *m, unsigned int n)
+static inline void
+packet_hide(const struct rte_mbuf *m)
 {
-	uint32_t run = packet(m[0])->run;
-	unsigned int alike = 1;
-
-	while (alike < n && run != 0 && packet(m[alike])->run == run)
-		alike++;
-	return alike;
+#ifdef ROOM_GUARDED
+	ASAN_POISON_MEMORY_REGION(packet(m), offsetof(struct packet, seq));
+	ASAN_POISON_MEMORY_REGION(&packet(m)->sa,
+				  sizeof(struct packet) - offsetof(struct packet, sa));
+#endif
 }
 
-/*
- * The same, asked packet by packet: whether a packet is like the one in front of it, whose run this
- * is.
- */
-static inline bool
-packet_is_like(const struct packet *p, uint32_t run)
+/* Where all of it is written next. */
+static inline struct packet *
+packet_open(const struct rte_mbuf *m)
 {
-	return p->run == run && run != 0;
+#ifdef ROOM_GUARDED
+	ASAN_UNPOISON_MEMORY_REGION(packet(m), sizeof(struct packet));
+#endif
+	return packet(m);
 }
 
 static inline void
-burst_add(struct burst *b, struct rte_mbuf *m)
+packet_tell(const struct rte_mbuf *m, const struct packet *known)
 {
-	b->m[b->n++] = m;
+	struct packet *p = packet_open(m);
+	uint64_t seq = p->seq;
+
+	*p = *known;
+	p->seq = seq;
 }

@@ -59,12 +59,10 @@ struct fit {
 	const struct sa *sa;
 	uint32_t everywhere;           /* bytes of an inner packet; 0 while a path MTU is known */
 	uint32_t outer_mtu, inner_mtu; /* 0: not asked yet */
-	/* packet.run of those whose headers inner_mtu is for; 0 where it is for all */
-	uint32_t run;
 };
 
 static inline bool
-fits_this_way(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
+fits_this_way(const struct worker *w, const struct rte_mbuf *m, uint32_t len, struct fit *fit)
 {
 	const struct packet *p = packet(m);
 	struct sa *sa = p->sa;
@@ -73,15 +71,14 @@ fits_this_way(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 		fit->outer_mtu = outer_mtu(w, sa, p->out);
 		fit->inner_mtu = esp_inner_mtu(sa, fit->outer_mtu);
 	}
-	if (unlikely(sa->mode != SA_MODE_TUNNEL) && (p->run == 0 || p->run != fit->run)) {
+	if (unlikely(sa->mode != SA_MODE_TUNNEL))
 		fit->inner_mtu = esp_mode_mtu(m, fit->outer_mtu);
-		fit->run = p->run;
-	}
-	return rte_pktmbuf_pkt_len(m) <= fit->inner_mtu;
+	return len <= fit->inner_mtu;
 }
 
+/* Whether a packet of `len` bytes, and otherwise like this one, fits. */
 static inline bool
-fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
+fits(const struct worker *w, const struct rte_mbuf *m, uint32_t len, struct fit *fit)
 {
 	struct sa *sa = packet(m)->sa;
 
@@ -90,9 +87,9 @@ fits(const struct worker *w, const struct rte_mbuf *m, struct fit *fit)
 
 		fit->sa = sa;
 		fit->everywhere = unknown ? esp_inner_mtu(sa, w->dp->least_mtu) : 0;
-		fit->outer_mtu = fit->run = 0;
+		fit->outer_mtu = 0;
 	}
-	return likely(rte_pktmbuf_pkt_len(m) <= fit->everywhere) || fits_this_way(w, m, fit);
+	return likely(len <= fit->everywhere) || fits_this_way(w, m, len, fit);
 }
 
 /*
@@ -129,7 +126,7 @@ seal_and_cut(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_t
 	walk_seal(w, &one);
 	if (w->leaving.n == 0) /* dropped, or with the SA's owner now, who comes here, too */
 		return;
-	w->leaving.n = 0;
+	burst_clear(&w->leaving);
 	n = fragment_sealed(w, m, mtu, parts);
 	if (n == 0)
 		packet_drop(w, m, DROP_MTU);
@@ -157,17 +154,18 @@ cut_or_answer(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_
 		add_or_flush(w, ready, parts[i]);
 }
 
-/* The packets from b->m[first] on, the first of which is too long. */
+/* The packets from b->m[first] on, one by one. */
 static void
 fit_rest(struct worker *w, struct burst *b, unsigned int first, struct fit *fit)
 {
-	struct burst ready = {.n = (uint16_t)first};
+	struct burst ready = {0};
 
-	memcpy(ready.m, b->m, first * sizeof(b->m[0]));
+	burst_part(b, first, b->n - first);
+	burst_append(&ready, b, 0, first);
 	for (unsigned int i = first; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 
-		if (fits(w, m, fit))
+		if (fits(w, m, rte_pktmbuf_pkt_len(m), fit))
 			add_or_flush(w, &ready, m);
 		else if (cut_after(w, m))
 			seal_and_cut(w, &ready, m, fit->outer_mtu);
@@ -175,6 +173,16 @@ fit_rest(struct worker *w, struct burst *b, unsigned int first, struct fit *fit)
 			cut_or_answer(w, &ready, m, fit->inner_mtu);
 	}
 	*b = ready;
+}
+
+static inline uint32_t
+longest(struct rte_mbuf *const *m, unsigned int n)
+{
+	uint32_t len = rte_pktmbuf_pkt_len(m[0]);
+
+	for (unsigned int i = 1; i < n; i++)
+		len = RTE_MAX(len, rte_pktmbuf_pkt_len(m[i]));
+	return len;
 }
 
 /*
@@ -185,10 +193,13 @@ void
 pmtu(struct worker *w, struct burst *b)
 {
 	struct fit fit = {0};
-	unsigned int i = 0;
+	unsigned int run;
 
-	while (i < b->n && fits(w, b->m[i], &fit))
-		i++;
-	if (unlikely(i < b->n))
-		fit_rest(w, b, i, &fit);
+	for (unsigned int i = 0; i < b->n; i += run) {
+		run = burst_run(b, i);
+		if (unlikely(!fits(w, b->m[i], longest(b->m + i, run), &fit))) {
+			fit_rest(w, b, i, &fit);
+			return;
+		}
+	}
 }

@@ -101,10 +101,10 @@ needs_check(const struct worker *w, const struct packet *p)
 
 #define NOT_ASKED 0xff
 
-/* What a burst asks the SPD: packets that are alike ask once. */
+/* What a burst asks the SPD: runs ask once. */
 struct asked {
 	struct spd_query queries[BURST_MAX];
-	uint8_t of[BURST_MAX]; /* which of them is the packet's, or NOT_ASKED */
+	uint8_t of[BURST_MAX]; /* which of them is each run's, or NOT_ASKED */
 	unsigned int n;
 };
 
@@ -171,54 +171,56 @@ error_allowed(struct worker *w, const struct rte_mbuf *m)
 	return decrypted_allowed(w, p, &q);
 }
 
-/* Packets that are alike all need the check or none does. */
 static void
 ask_inbound(struct worker *w, struct asked *asked, const struct burst *b)
 {
-	uint8_t query = NOT_ASKED;
-	uint32_t run = 0;
+	unsigned int r = 0;
 
 	asked->n = 0;
-	for (unsigned int i = 0; i < b->n; i++) {
+	for (unsigned int i = 0; i < b->n; i += burst_run(b, i), r++) {
 		const struct packet *p = packet(b->m[i]);
 
-		if (!packet_is_like(p, run)) {
-			run = p->run;
-			query = NOT_ASKED;
-			if (needs_check(w, p))
-				query = ask(w, asked, b->m[i], tenant_in(p),
-					    (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
-		}
-		asked->of[i] = query;
+		asked->of[r] = NOT_ASKED;
+		if (needs_check(w, p))
+			asked->of[r] = ask(w, asked, b->m[i], tenant_in(p),
+					   (p->flags & PACKET_LOCAL) != 0 ? SPD_IN : SPD_FWD);
 	}
+}
+
+/* A run that may not come in, but for errors that may. Returns where the next run begins. */
+static unsigned int
+refuse(struct worker *w, struct burst *b, unsigned int i, unsigned int n, enum drop_reason reason)
+{
+	burst_part(b, i, n);
+	for (; n > 0; n--) {
+		if (error_allowed(w, b->m[i]))
+			i++;
+		else
+			packet_drop(w, burst_take(b, i), reason);
+	}
+	return i;
 }
 
 void
 spd_check(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_IN;
-	unsigned int kept = 0, last = NOT_ASKED;
 	struct asked asked;
-	bool passes = true;
 
 	ask_inbound(w, &asked, b);
 	if (asked.n == 0)
 		return;
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
-	for (unsigned int i = 0; i < b->n; i++) {
-		struct rte_mbuf *m = b->m[i];
+	for (unsigned int i = 0, r = 0; i < b->n; r++) {
+		uint8_t of = asked.of[r];
+		unsigned int run = burst_run(b, i);
 
-		if (asked.of[i] != last) {
-			last = asked.of[i];
-			passes = last == NOT_ASKED ||
-				 check_packet(w, packet(m), &asked.queries[last], &reason);
-		}
-		if (likely(passes || error_allowed(w, m)))
-			b->m[kept++] = m;
+		if (likely(of == NOT_ASKED ||
+			   check_packet(w, packet(b->m[i]), &asked.queries[of], &reason)))
+			i += run;
 		else
-			packet_drop(w, m, reason);
+			i = refuse(w, b, i, run, reason);
 	}
-	b->n = (uint16_t)kept;
 }
 
 bool
@@ -371,54 +373,57 @@ leave(struct worker *w, struct rte_mbuf *m, const struct spd_query *q, enum verd
 static void
 ask_outbound(struct worker *w, struct asked *asked, const struct burst *b)
 {
-	unsigned int n = b->n;
-	uint8_t query = NOT_ASKED;
-	uint32_t run = 0;
-
 	asked->n = 0;
-	for (unsigned int i = 0; i < n; i++) {
-		const struct packet *p = packet(b->m[i]);
-
-		if (!packet_is_like(p, run)) {
-			run = p->run;
-			query = ask(w, asked, b->m[i], p->tenant, SPD_OUT);
-		}
-		asked->of[i] = query;
-	}
+	for (unsigned int i = 0; i < b->n; i += burst_run(b, i))
+		ask(w, asked, b->m[i], packet(b->m[i])->tenant, SPD_OUT);
 }
 
-/*
- * Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`.
- * Packets of one query fare alike.
- */
+/* A run that is not protected, but for errors that are. Returns where the next run begins. */
+static unsigned int
+leave_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n,
+	  const struct spd_query *q, enum verdict verdict, enum drop_reason reason)
+{
+	burst_part(b, i, n);
+	for (; n > 0; n--) {
+		if (q->policy == NULL && protect_error(w, b->m[i]))
+			i++;
+		else
+			leave(w, burst_take(b, i), q, verdict, reason);
+	}
+	return i;
+}
+
+static inline bool
+may_be_error(const struct packet *p)
+{
+	return p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
+}
+
+/* Leaves in the burst what is to be protected; what policy lets go in clear joins `leaving`. */
 void
 spd_stage(struct worker *w, struct burst *b)
 {
 	enum drop_reason reason = DROP_POLICY_OUT;
-	enum verdict verdict = VERDICT_DROP;
-	unsigned int n = b->n, kept = 0, last = NOT_ASKED;
 	struct sa *sa = NULL;
 	struct asked asked;
 
 	ask_outbound(w, &asked, b);
 	spd_lookup_burst(w->dp->spd, asked.queries, asked.n);
 	prefetch_sas(&asked);
-	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = b->m[i];
-		const struct spd_query *q = &asked.queries[asked.of[i]];
+	for (unsigned int i = 0, r = 0; i < b->n; r++) {
+		const struct spd_query *q = &asked.queries[r];
+		struct packet *p = packet(b->m[i]);
+		enum verdict verdict = outbound_verdict(w, p, q, &sa, &reason);
+		unsigned int run = burst_run(b, i);
 
-		if (asked.of[i] != last) {
-			last = asked.of[i];
-			verdict = outbound_verdict(w, packet(m), q, &sa, &reason);
-		}
 		if (likely(verdict == VERDICT_PROTECT)) {
-			packet(m)->sa = sa;
-			b->m[kept++] = m;
-		} else if (q->policy == NULL && protect_error(w, m)) {
-			b->m[kept++] = m;
+			p->sa = sa;
+			i += run;
+		} else if (verdict == VERDICT_BYPASS && (q->policy != NULL || !may_be_error(p))) {
+			burst_append(&w->leaving, b, i, run);
+			burst_cut(b, i, run);
 		} else {
-			leave(w, m, q, verdict, reason);
+			i = leave_run(w, b, i, run, q, verdict, reason);
 		}
 	}
-	b->n = (uint16_t)kept;
 }

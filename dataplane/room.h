@@ -13,18 +13,6 @@
 
 #include "packet.h"
 
-#ifdef __SANITIZE_ADDRESS__ /* gcc's way to say so; clang's is the other */
-#define ROOM_GUARDED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ROOM_GUARDED
-#endif
-#endif
-
-#ifdef ROOM_GUARDED
-#include <sanitizer/asan_interface.h>
-#endif
-
 /*
  * A pool of packet buffers, each with `size` bytes of headroom, data and tailroom; NULL with
  * rte_errno. Guarded ones have no `cache` per thread: nobody would see what passes it.

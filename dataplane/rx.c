@@ -14,11 +14,11 @@
 #include "worker.h"
 
 /* Whether the stages may write into the mbuf: of our pool, direct, of one segment, ours alone. */
-static bool
+static inline bool
 is_own(const struct worker *w, const struct rte_mbuf *m)
 {
-	return likely(m->pool == w->dp->pool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m) &&
-		      rte_mbuf_refcnt_read(m) == 1);
+	return m->pool == w->dp->pool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m) &&
+	       rte_mbuf_refcnt_read(m) == 1;
 }
 
 /* A copy in one buffer of the pool; the original is let go. NULL where it does not fit. */
@@ -88,45 +88,67 @@ spread_hash(const struct rte_mbuf *m)
 	return h;
 }
 
+static void
+begin(const struct rte_mbuf *m, const struct port *port)
+{
+	*packet_open(m) = (struct packet){.in = port->iface, .out = IFACE_NONE};
+}
+
 /* True where another worker shall carry the frame, and was given it. */
 static bool
-spread(struct worker *w, struct rte_mbuf *m)
+spread(struct worker *w, const struct port *port, struct rte_mbuf *m)
 {
 	unsigned int to = (unsigned int)((uint64_t)spread_hash(m) * w->dp->workers_count >> 32);
 
 	if (to == w->id)
 		return false;
+	begin(m, port);
 	packet_handover(w, m, to, RESUME_CLASSIFY);
 	return true;
 }
 
+/* What may enter the walk of the n frames; how many. */
+static unsigned int
+admit(struct worker *w, const struct port *port, struct rte_mbuf **frames, unsigned int n)
+{
+	bool shared = port->rx_queues < w->dp->workers_count;
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = frames[i];
+
+		if (unlikely(!is_own(w, m))) {
+			m = copy_frame(w, m);
+			if (m == NULL) {
+				packet_drop(w, frames[i], DROP_NO_BUF);
+				continue;
+			}
+		}
+		room_fit(m, 0);
+		if (likely(!shared) || !spread(w, port, m))
+			frames[kept++] = m;
+	}
+	return kept;
+}
+
+/* So far all that is known of them is the same: they are one run. */
 unsigned int
 rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b)
 {
-	bool shared = port->rx_queues < w->dp->workers_count;
-	unsigned int n, kept = 0;
+	unsigned int n;
 
 	if (queue >= port->rx_queues)
 		return 0;
 	n = rte_eth_rx_burst(port->ethdev, queue, b->m, BURST_MAX);
-	for (unsigned int i = 0; i < n; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(b->m[i], const void *));
-	w->count.received += n;
 	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = b->m[i];
-
-		if (!is_own(w, m)) {
-			m = copy_frame(w, m);
-			if (m == NULL) {
-				packet_drop(w, b->m[i], DROP_NO_BUF);
-				continue;
-			}
-		}
-		*packet(m) = (struct packet){.in = port->iface, .out = IFACE_NONE};
-		room_fit(m, 0);
-		if (likely(!shared) || !spread(w, m))
-			b->m[kept++] = m;
+		rte_prefetch0(rte_pktmbuf_mtod(b->m[i], const void *));
+		__builtin_prefetch(packet(b->m[i]), 1);
 	}
-	b->n = (uint16_t)kept;
+	w->count.received += n;
+	b->n = (uint16_t)admit(w, port, b->m, n);
+	if (b->n > 0) {
+		begin(b->m[0], port);
+		burst_join(b, 0, b->n);
+	}
 	return n;
 }

@@ -13,21 +13,24 @@
 #include "worker.h"
 
 unsigned int
-tfc_pad(struct worker *w, struct rte_mbuf **m, unsigned int n)
+tfc_pad(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
 {
-	uint32_t len = RTE_MIN(packet(m[0])->sa->tfcpad, pmtu_room(w, m[0]));
 	unsigned int kept = 0;
+	uint32_t len;
 
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t lacks = len - RTE_MIN(len, rte_pktmbuf_pkt_len(m[i]));
-		void *at = packet_append(m[i], (uint16_t)lacks);
+	burst_part(b, i, n);
+	len = RTE_MIN(packet(b->m[i])->sa->tfcpad, pmtu_room(w, b->m[i]));
+	for (; n > 0; n--) {
+		struct rte_mbuf *m = b->m[i + kept];
+		uint32_t lacks = len - RTE_MIN(len, rte_pktmbuf_pkt_len(m));
+		void *at = packet_append(m, (uint16_t)lacks);
 
 		if (at == NULL) {
-			packet_drop(w, m[i], DROP_NO_BUF);
+			packet_drop(w, burst_take(b, i + kept), DROP_NO_BUF);
 			continue;
 		}
 		memset(at, 0, lacks);
-		m[kept++] = m[i];
+		kept++;
 	}
 	return kept;
 }

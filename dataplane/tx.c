@@ -68,23 +68,20 @@ turn_away(struct worker *w, const struct port *port, struct rte_mbuf *m)
 		packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
 }
 
-/*
- * Frames of one interface, the first of those in the burst from m[0] on; how many. They are counted
- * before they are sent: then they are not ours to look at any more.
- */
-static unsigned int
-gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n)
+/* They are counted before they are sent: then they are not ours to look at any more. */
+void
+tx_frames(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n)
 {
 	const struct port *port = &w->dp->ports[w->dp->ifaces[out].port];
 	uint32_t longest = w->id < port->tx_queues ? port->max_frame : 0;
 	uint16_t number = port->number, count = w->tx_count[number];
 	struct rte_mbuf **queue = w->tx[number];
 	uint64_t bytes = 0;
-	unsigned int i;
 
-	for (i = 0; i < n && packet(m[i])->out == out; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		uint32_t len = rte_pktmbuf_pkt_len(m[i]);
 
+		packet_open(m[i])->out = out;
 		bytes += len;
 		if (unlikely(len > longest)) {
 			turn_away(w, port, m[i]);
@@ -99,14 +96,13 @@ gather(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n
 		}
 	}
 	w->tx_count[number] = count;
-	count_sent(w, out, i, bytes);
-	return i;
+	count_sent(w, out, n, bytes);
 }
 
 void
 tx(struct worker *w, struct burst *b)
 {
-	for (unsigned int i = 0; i < b->n;)
-		i += gather(w, packet(b->m[i])->out, b->m + i, b->n - i);
-	b->n = 0;
+	for (unsigned int i = 0; i < b->n; i++)
+		tx_frames(w, packet(b->m[i])->out, &b->m[i], 1);
+	burst_clear(b);
 }

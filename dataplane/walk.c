@@ -44,7 +44,7 @@ static stage_fn *const outbound_ah[] = {
 	ah_encap, ah_seal, /* joins `leaving` */
 };
 
-static stage_fn *const leaving[] = {adjacency, tx};
+static stage_fn *const leaving[] = {adjacency};
 
 static void
 run(struct worker *w, stage_fn *const *stages, unsigned int count, struct burst *b)
@@ -94,7 +94,7 @@ run_lists(struct worker *w)
 	/* Errors cause no errors: one more turn empties everything. */
 	if (w->errors.n > 0) {
 		w->clear = w->errors;
-		w->errors.n = 0;
+		burst_clear(&w->errors);
 		run_ways_out(w);
 	}
 }
@@ -114,22 +114,36 @@ drop_unresolved(struct worker *w, struct rte_mbuf *m)
 	packet_drop(w, m, DROP_NO_NEIGHBOUR);
 }
 
+/* Of a received frame is known where it came from: such frames in a row are a run. */
+static void
+add_frame(struct burst *b, struct rte_mbuf *m)
+{
+	const struct packet *p = packet(m), *first;
+
+	first = b->n > 0 ? packet(b->m[burst_first(b, b->n - 1)]) : NULL;
+	if (first != NULL && p->flags == 0 && first->flags == 0 && p->in == first->in)
+		burst_add_like(b, m);
+	else
+		burst_add(b, m);
+}
+
 void
 walk_resume(struct worker *w, struct burst *b)
 {
 	struct burst frames, finished, made;
 
-	frames.n = finished.n = made.n = 0;
+	burst_clear(&frames);
+	burst_clear(&finished);
+	burst_clear(&made);
 	for (unsigned int i = 0; i < b->n; i++) {
 		struct rte_mbuf *m = b->m[i];
 		struct packet *p = packet(m);
 
 		p->sa = NULL;
 		p->nh = NULL;
-		p->run = 0;
 		switch ((enum resume)p->resume) {
 		case RESUME_CLASSIFY:
-			burst_add(&frames, m);
+			add_frame(&frames, m);
 			break;
 		case RESUME_FRAGMENT:
 			classify_fragment(w, m);
@@ -155,7 +169,7 @@ walk_resume(struct worker *w, struct burst *b)
 			break;
 		}
 	}
-	b->n = 0;
+	burst_clear(b);
 	RUN(dummies, w, &made);
 	tx(w, &finished);
 	walk(w, &frames);

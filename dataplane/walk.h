@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "packet.h"
+#include "burst.h"
 
 struct worker;
 
@@ -62,8 +62,11 @@ stage_fn ah_seal;
 stage_fn dummy_number; /* dummy packets: their SA, number and length, in place of seq_reserve */
 stage_fn dummy_mark;   /* behind esp_encap: the trailer says that there is nothing inside */
 
-stage_fn adjacency; /* outer route where sealed, neighbour, Ethernet header */
-stage_fn tx;        /* to the port's queue, or its owner */
+stage_fn adjacency; /* outer route where sealed, neighbour, Ethernet header; tx_frames() */
+stage_fn tx;        /* of finished frames */
+
+/* Frames that leave by one interface, in their order, to the port's queue or its owner. */
+void tx_frames(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned int n);
 
 /* Sends what tx gathered for each port. Once a poll. */
 void tx_flush(struct worker *w);

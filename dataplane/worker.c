@@ -64,6 +64,7 @@ poll_inbox(struct worker *w)
 	struct burst b;
 	unsigned int n;
 
+	burst_clear(&b);
 	b.n = (uint16_t)rte_ring_sc_dequeue_burst(w->inbox, (void **)b.m, BURST_MAX, NULL);
 	if (b.n == 0)
 		return 0;
@@ -81,7 +82,7 @@ worker_poll_queues(struct worker *w, unsigned int queue)
 	for (unsigned int i = 0; i < w->dp->ports_count; i++) {
 		struct burst b;
 
-		b.n = 0;
+		burst_clear(&b);
 		n += rx(w, &w->dp->ports[i], (uint16_t)queue, &b);
 		if (b.n > 0)
 			walk(w, &b);

@@ -9,11 +9,11 @@
 
 #include <rte_ring.h>
 
+#include "burst.h"
 #include "crypto/crypto.h"
 #include "dataplane.h"
 #include "drop.h"
 #include "frag_ports.h"
-#include "packet.h"
 #include "rate_limit.h"
 #include "source_rate.h"
 #include "turns.h"
@@ -58,7 +58,6 @@ struct worker {
 	uint32_t idle_polls;    /* in succession */
 	_Atomic uint32_t idle;  /* enum idle_state: who polls the queues */
 	uint32_t ip_id, ip_id_end; /* of this worker's block: worker_ip_id() */
-	uint32_t runs;             /* the last number of packet.run */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
 	struct burst inbound;                 /* ESP for us, at sad_lookup */

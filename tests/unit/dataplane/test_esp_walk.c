@@ -228,7 +228,7 @@ seal(struct gateway *g, struct burst *b)
 	static stage_fn *const stages[] = {spd_stage, pmtu, seq_reserve, esp_encap,
 					   crypto_seal_stage};
 
-	g->w->leaving.n = 0;
+	burst_clear(&g->w->leaving);
 	for (unsigned int i = 0; i < RTE_DIM(stages); i++)
 		stages[i](g->w, b);
 }
@@ -241,7 +241,7 @@ open(struct gateway *g, struct burst *b)
 	static stage_fn *const stages[] = {sad_stage, replay_stage, crypto_open_stage,
 					   replay_commit, esp_decap};
 
-	g->w->clear.n = 0;
+	burst_clear(&g->w->clear);
 	for (unsigned int i = 0; i < b->n; i++) {
 		enum drop_reason reason;
 

@@ -22,26 +22,22 @@ compare_with_plain(size_t len, bool passes)
 {
 	struct rte_mbuf *m = frame_set(&f, bytes, len);
 	struct packet *p = packet(m), found;
-	uint32_t runs = 6, data_len;
+	uint32_t data_len;
 
-	if (!ip_parse_plain(m, 0, m->data_len, true, &runs)) {
-		assert_int_equal(runs, 6);
+	if (!ip_parse_plain(m, 0, m->data_len, true))
 		return;
-	}
 	assert_true(passes);
 	found = *p;
 	data_len = m->data_len;
 	m = frame_set(&f, bytes, len);
 	assert_true(ip_parse(m, true, &(enum drop_reason){0}));
-	runs = 6;
-	ip_parse_run(m, &runs);
 	assert_int_equal(data_len, m->data_len);
 	assert_int_equal(found.family, p->family);
 	assert_int_equal(found.proto, p->proto);
 	assert_int_equal(found.l4_off, p->l4_off);
 	assert_int_equal(found.fragment, p->fragment);
 	assert_int_equal(found.flow_hash, p->flow_hash);
-	assert_int_equal(found.run, p->run);
+	assert_true(ip_may_lead(m));
 }
 
 static enum drop_reason
@@ -370,7 +366,6 @@ what_any_stage_could_tell_apart_is_not_alike(void **state)
 {
 	static struct frame g;
 	struct ip_like like;
-	uint32_t runs = 6;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		size_t flow = v6 ? 44 : 24;
@@ -379,9 +374,8 @@ what_any_stage_could_tell_apart_is_not_alike(void **state)
 
 		assert_int_equal(parse(len), DROP_COUNT);
 		f.p.flow_hash = 42;
-		ip_parse_run(&f.m, &runs);
-		assert_int_equal(f.p.run, runs);
-		ip_like_begin(&like, &f.m);
+		assert_true(ip_may_lead(&f.m));
+		ip_like_begin(&like, &f.m, 4, (uint32_t)len);
 		for (size_t bit = 0; bit < len * 8; bit++) {
 			bool length = v6 ? bit / 16 == 2 : bit / 16 == 1;
 
@@ -389,15 +383,13 @@ what_any_stage_could_tell_apart_is_not_alike(void **state)
 			frame_set(&g, bytes, len);
 			resum_frame(&g, v6);
 			if (!length)
-				assert_int_equal(ip_like_parse(&like, &g.m, 0, len, len, true),
+				assert_int_equal(ip_like_parse(&like, &g.m, 0, (uint32_t)len, true),
 						 bit / 8 >= flow || may_differ(v6, bit / 8));
 			bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		}
-		/* It is known of the other what was of the first, and its own length. */
+		/* What lies behind it is cut. */
 		frame_set(&g, bytes, len + 3);
-		g.p.flow_hash = 0;
-		assert_true(ip_like_parse(&like, &g.m, 0, len + 3, len, true));
-		assert_memory_equal(&g.p, &f.p, sizeof(g.p));
+		assert_true(ip_like_parse(&like, &g.m, 0, (uint32_t)len + 3, true));
 		assert_int_equal(g.m.data_len, len);
 		assert_int_equal(g.m.pkt_len, len);
 	}
@@ -409,7 +401,6 @@ packets_with_faults_are_not_alike(void **state)
 {
 	static struct frame g;
 	struct ip_like like;
-	uint32_t runs = 0;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		size_t flow = v6 ? 44 : 24, header = flow - 4;
@@ -418,11 +409,12 @@ packets_with_faults_are_not_alike(void **state)
 		uint8_t *ip_len = &bytes[v6 ? 5 : 3];
 
 		assert_int_equal(parse(len), DROP_COUNT);
-		ip_parse_run(&f.m, &runs);
-		ip_like_begin(&like, &f.m);
+		ip_like_begin(&like, &f.m, 4, (uint32_t)len);
 		frame_set(&g, bytes, len);
-		assert_false(ip_like_parse(&like, &g.m, 0, len, len - 1, true));
-		assert_false(ip_like_parse(&like, &g.m, 0, len - 1, len, true));
+		assert_false(ip_like_parse(&like, &g.m, 0, (uint32_t)len - 1, true));
+		like.most--;
+		assert_false(ip_like_parse(&like, &g.m, 0, (uint32_t)len, true));
+		like.most++;
 		assert_int_equal(g.m.data_len, len);
 		for (size_t wrong = 0; wrong < flow; wrong++) {
 			*ip_len = (uint8_t)(v6 ? wrong - header : wrong);
@@ -430,14 +422,14 @@ packets_with_faults_are_not_alike(void **state)
 				continue;
 			frame_set(&g, bytes, len);
 			resum_frame(&g, v6);
-			assert_false(ip_like_parse(&like, &g.m, 0, len, len, true));
+			assert_false(ip_like_parse(&like, &g.m, 0, (uint32_t)len, true));
 		}
 		*ip_len = (uint8_t)(v6 ? len - header : len);
 		frame_set(&g, bytes, len);
 		rte_pktmbuf_mtod(&g.m, uint8_t *)[v6 ? 7 : 8]--;
-		assert_int_equal(ip_like_parse(&like, &g.m, 0, len, len, true), v6);
+		assert_int_equal(ip_like_parse(&like, &g.m, 0, (uint32_t)len, true), v6);
 		rte_pktmbuf_mtod(&g.m, uint8_t *)[v6 ? 7 : 8]--;
-		assert_true(ip_like_parse(&like, &g.m, 0, len, len, false));
+		assert_true(ip_like_parse(&like, &g.m, 0, (uint32_t)len, false));
 	}
 }
 
@@ -446,13 +438,11 @@ static void
 nothing_is_like_ipv6_mobility(void **state)
 {
 	size_t len = put_ipv6(bytes, 1, 2, IPPROTO_MH, 32);
-	uint32_t runs = 0;
 
 	bytes[40] = 59;
 	bytes[41] = 3;
 	assert_int_equal(parse(len), DROP_COUNT);
-	ip_parse_run(&f.m, &runs);
-	assert_int_equal(f.p.run, 0);
+	assert_false(ip_may_lead(&f.m));
 }
 
 /* Of them too little is known. */
@@ -460,17 +450,14 @@ static void
 nothing_is_like_a_fragment_or_a_cut_header(void **state)
 {
 	size_t len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 3);
-	uint32_t runs = 0;
 
 	assert_int_equal(parse(len), DROP_COUNT);
-	ip_parse_run(&f.m, &runs);
-	assert_int_equal(f.p.run, 0);
+	assert_false(ip_may_lead(&f.m));
 	len = put_ipv4(bytes, SRC, DST, IPPROTO_UDP, 32);
 	bytes[6] = 0x20;
 	resum(20);
 	assert_int_equal(parse(len), DROP_COUNT);
-	ip_parse_run(&f.m, &runs);
-	assert_int_equal(f.p.run, 0);
+	assert_false(ip_may_lead(&f.m));
 	bytes[6] = 0;
 	resum(20);
 	for (unsigned int i = 0; i < 3; i++) {
@@ -478,12 +465,9 @@ nothing_is_like_a_fragment_or_a_cut_header(void **state)
 
 		assert_int_equal(parse(len), DROP_COUNT);
 		f.p.flags = flags[i];
-		ip_parse_run(&f.m, &runs);
-		assert_int_equal(f.p.run, 0);
+		assert_false(ip_may_lead(&f.m));
 		f.p.flags = 0;
-		ip_parse_run(&f.m, &runs);
-		assert_int_equal(f.p.run, runs);
-		assert_int_equal(runs, i + 1);
+		assert_true(ip_may_lead(&f.m));
 	}
 }
 

@@ -101,7 +101,7 @@ measure(struct sa *sa, uint32_t wire[INNER_MAX + 1])
 	struct worker *w = e.dp->workers[0];
 
 	for (uint16_t len = 28; len <= INNER_MAX; len++) {
-		struct burst b = {1, {clear_packet(sa, len)}};
+		struct burst b = {.n = 1, .m = {clear_packet(sa, len)}};
 
 		seq_reserve(w, &b);
 		esp_encap(w, &b);
