@@ -267,7 +267,7 @@ def test_tcp_of_two_kernels_through_two_engines(netns, encap):
     helper("veth_new", gw_a.name, "wan0", gw_b.name, "wan0")
     for gw in (gw_a, gw_b):
         helper("offloads_on", gw.name, "wan0")
-    engines = [start(gw_a, 1, encap), start(gw_b, 2, encap)]
+    engines = []
     data = os.urandom(20_000_000)
     digests = []
 
@@ -285,6 +285,8 @@ def test_tcp_of_two_kernels_through_two_engines(netns, encap):
         digests.append(digest.digest())
 
     try:
+        for gw, n in ((gw_a, 1), (gw_b, 2)):
+            engines.append(start(gw, n, encap))
         server, client = (host.socket(socket.AF_INET, socket.SOCK_STREAM) for host in (host_b, host_a))
         with server, client:
             server.bind(("10.2.0.2", 5000))
