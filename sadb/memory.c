@@ -39,6 +39,17 @@ memory_map(struct memory *m, size_t size)
 }
 
 void
+memory_touch(void *from, size_t size)
+{
+	volatile char *at = from;
+
+	for (size_t i = 0; i < size; i += 4096)
+		at[i] = 0;
+	if (size > 0)
+		at[size - 1] = 0;
+}
+
+void
 memory_unmap(struct memory *m)
 {
 	if (m->base)

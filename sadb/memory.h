@@ -14,4 +14,6 @@ struct memory {
 
 /* 0 or -ENOMEM. Huge pages where the system has them, transparent ones else. Control thread. */
 int memory_map(struct memory *m, size_t size);
+/* Has the pages of unused memory in place before another thread uses it: clears some of it. */
+void memory_touch(void *from, size_t size);
 void memory_unmap(struct memory *m); /* does not overwrite: that is the owner's */

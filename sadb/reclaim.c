@@ -6,12 +6,14 @@
 #include "reclaim.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct reclaim {
 	struct rte_rcu_qsbr *qsbr;
 	struct reclaim_item *head, **tail;
 	uint64_t waiting;
 	uint64_t held_token, held_since; /* of the head, as reclaim_stalled() last saw it */
+	uint64_t in_vain;                /* token that reclaim_wait() does not wait for */
 };
 
 struct reclaim *
@@ -78,6 +80,21 @@ reclaim_poll(struct reclaim *r)
 	while (r->head && rte_rcu_qsbr_check(r->qsbr, r->head->token, false) == 1)
 		release_head(r);
 	return r->waiting;
+}
+
+void
+reclaim_wait(struct reclaim *r)
+{
+	const struct timespec pause = {.tv_nsec = 100000};
+	uint64_t before = r->waiting;
+
+	for (uint32_t turns = 0; reclaim_poll(r) == before && r->head; turns++) {
+		if (r->head->token == r->in_vain)
+			return;
+		if (turns == RECLAIM_WAIT_MS * UINT32_C(1000000) / (uint32_t)pause.tv_nsec)
+			r->in_vain = r->head->token;
+		nanosleep(&pause, NULL);
+	}
 }
 
 /* A reader that is online and has not been quiescent since the token was given out, or -1. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Deferred freeing: what was unlinked is freed once every worker has been quiescent since
- * (quiescent-state based reclamation, DPDK's rte_rcu_qsbr). Nothing here blocks: the control
- * thread defers, and polls.
+ * (quiescent-state based reclamation, DPDK's rte_rcu_qsbr). The control thread defers, and polls;
+ * it waits only where it can do nothing else.
  */
 #pragma once
 
@@ -39,6 +39,13 @@ void reclaim_defer(struct reclaim *r, void (*release)(void *ctx, struct reclaim_
 
 /* Control thread: frees what may be freed, without waiting. Returns how many are still waiting. */
 uint64_t reclaim_poll(struct reclaim *r);
+
+/*
+ * Control thread: the same, once something was freed, which takes a turn of the readers;
+ * RECLAIM_WAIT_MS at the longest, and not again for what it has waited for in vain.
+ */
+#define RECLAIM_WAIT_MS 200
+void reclaim_wait(struct reclaim *r);
 
 /*
  * Control thread, now and then: the reader that has held up what waits longest for RECLAIM_STALL_MS

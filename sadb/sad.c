@@ -191,11 +191,12 @@ slot_take(struct sad *sad, struct reason *why)
 		return NULL;
 	}
 	if (STAILQ_EMPTY(&sad->free) && sad->high_water == sad->places)
-		reclaim_poll(sad->config.reclaim);
+		reclaim_wait(sad->config.reclaim);
 	if (!STAILQ_EMPTY(&sad->free)) {
 		slot = STAILQ_FIRST(&sad->free);
 		STAILQ_REMOVE_HEAD(&sad->free, free);
 	} else if (sad->high_water < sad->places) {
+		usage_bring(sad, sad->high_water);
 		slot = &sad->slots[sad->high_water];
 		slot->control.index = sad->high_water++;
 	} else {

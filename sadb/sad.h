@@ -319,8 +319,7 @@ void sad_prefetch_inbound(const struct sad *sad, rte_be32_t spi, uint32_t seq);
 
 /*
  * Worker: charges authenticated packets, and all their bytes, to their SA. `now` is wall-clock
- * seconds, read once a poll. Counters are per worker and untouched memory where that worker never
- * saw the SA.
+ * seconds, read once a poll. Counters are per worker.
  */
 void sad_charge(struct sad *sad, unsigned int worker, const struct sa *sa, uint32_t packets,
 		uint32_t bytes, uint64_t now);

@@ -168,6 +168,8 @@ int sa_outer_replace(struct sad *sad, struct sa *sa, const union ip_addr *dst, r
 		     rte_be16_t dport);
 
 /* ---- sad_usage.c ---- */
+/* What workers write of places from this one on is there before they do. */
+void usage_bring(const struct sad *sad, uint32_t place);
 void usage_reset(struct sad *sad, uint32_t place);
 /* Whether counters that go on from there need memory, which is there or not then. 0 or -ENOMEM. */
 int usage_prepare(struct sa_control *c, const struct sa_counted *from);

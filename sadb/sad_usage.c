@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Counters and lifetimes (RFC 4301 section 4.4.2.1). Each worker counts in memory of its own, a
- * line for an SA, and memory that was never written is never there.
+ * line for an SA, which is there before the SA is.
  *
  * Nobody looks at SAs for which nothing happens. Limits in seconds stand in a timing wheel. Limits
  * in bytes and packets are watched by who counts: what is left of them is dealt out to the workers,
@@ -152,7 +152,26 @@ usage_start(const struct sad *sad, struct sa_control *c, const struct sa_counted
 		c->added_ms = from->added * 1000;
 }
 
-/* After the grace period, so that no worker still counts. Untouched memory stays untouched. */
+#define BROUGHT 4096 /* places at a time: of their counters whole pages */
+
+/*
+ * A worker that came to a page first would wait for as long as it takes to clear it, which of a
+ * huge one is a quarter of a millisecond.
+ */
+void
+usage_bring(const struct sad *sad, uint32_t place)
+{
+	uint32_t n = sad->places - place < BROUGHT ? sad->places - place : BROUGHT;
+
+	if (place % BROUGHT != 0)
+		return;
+	for (uint32_t w = 0; w < sad->config.workers; w++) {
+		memory_touch(&sad->counters[w][place], n * sizeof(struct sa_counters));
+		memory_touch((void *)(uintptr_t)&sad->alarms[w][place / 64], n / 8);
+	}
+}
+
+/* After the grace period, so that no worker still counts. */
 void
 usage_reset(struct sad *sad, uint32_t place)
 {

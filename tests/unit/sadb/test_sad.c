@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../readers.h"
 #include "sad_env.h"
 
 /* ---- adding, finding, deleting ---- */
@@ -206,6 +207,53 @@ a_full_sad_refuses_and_takes_again_after_a_deletion(void **state)
 		env_add(&e, &old);
 	}
 	assert_int_equal(sad_count(e.sad), 8);
+	env_free(&e);
+}
+
+static bool
+take_a_turn(void *ctx, uint64_t *random)
+{
+	(void)ctx;
+	(void)random;
+	usleep(1000);
+	return true;
+}
+
+/* Many more than there are places for, in each turn of a worker. */
+static void
+a_full_sad_takes_again_once_the_workers_have_been_round(void **state)
+{
+	struct env e = env_new(1);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct readers readers = {.ctx = NULL};
+
+	readers_start(&readers, e.reclaim, take_a_turn, NULL);
+	for (uint32_t round = 0; round < 5000; round++) {
+		env_add(&e, &p);
+		env_delete(&e, &p);
+	}
+	readers_stop(&readers);
+	env_free(&e);
+}
+
+static void
+a_worker_that_does_not_come_round_is_not_waited_for_twice(void **state)
+{
+	struct env e = env_new(1);
+	struct sa_params p = sa_params(THERE, HERE, 0x1000, 1);
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(e.reclaim);
+	uint32_t refused = 0;
+
+	rte_rcu_qsbr_thread_register(qsbr, 0);
+	rte_rcu_qsbr_thread_online(qsbr, 0);
+	for (uint32_t i = 0; i < 10000; i++)
+		if (sad_add(e.sad, &p, &e.why) == 0)
+			env_delete(&e, &p);
+		else
+			refused++;
+	assert_in_range(refused, 9000, 9999); /* an hour, were each to wait */
+	rte_rcu_qsbr_thread_offline(qsbr, 0);
+	env_add(&e, &p);
 	env_free(&e);
 }
 
@@ -643,6 +691,8 @@ main(void)
 		cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
 		cmocka_unit_test(C15_without_anti_replay_there_are_no_extended_numbers),
 		cmocka_unit_test(a_full_sad_refuses_and_takes_again_after_a_deletion),
+		cmocka_unit_test(a_full_sad_takes_again_once_the_workers_have_been_round),
+		cmocka_unit_test(a_worker_that_does_not_come_round_is_not_waited_for_twice),
 		cmocka_unit_test(flushing_leaves_nothing),
 		cmocka_unit_test(iteration_survives_deletions),
 		cmocka_unit_test(what_was_said_of_an_sa_is_kept_to_the_byte),

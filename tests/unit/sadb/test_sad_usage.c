@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the SAD counts and when SAs end: counters, lifetimes, observers, sequence numbers. */
+#include <sys/resource.h>
 #include <time.h>
 
 #include "../random.h"
@@ -283,6 +284,37 @@ sequences_are_reported_as_the_kernel_does(void **state)
 	env_free(&e);
 }
 
+static long
+page_faults(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_minflt;
+}
+
+static void
+a_worker_comes_to_no_page_of_counters_first(void **state)
+{
+	enum { SAS = 10000 }; /* counted in 157 pages, for each worker */
+	struct env e = env_new(SAS);
+	const struct sa **sas = calloc(SAS, sizeof(*sas));
+	long before;
+
+	for (uint32_t i = 0; i < SAS; i++) {
+		struct sa_params p = sa_params(THERE, HERE, 0x1000 + i, i);
+
+		sas[i] = env_add(&e, &p);
+	}
+	before = page_faults();
+	for (uint32_t w = 0; w < ENV_WORKERS; w++)
+		for (uint32_t i = 0; i < SAS; i++)
+			sad_charge(e.sad, w, sas[i], 1, 100, 1);
+	assert_in_range(page_faults() - before, 0, 16); /* what else a system does */
+	free(sas);
+	env_free(&e);
+}
+
 int
 main(void)
 {
@@ -295,6 +327,7 @@ main(void)
 		cmocka_unit_test(C8_an_event_comes_well_before_the_numbers_end),
 		cmocka_unit_test(C8_numbers_end_before_the_counter_wraps),
 		cmocka_unit_test(sequences_are_reported_as_the_kernel_does),
+		cmocka_unit_test(a_worker_comes_to_no_page_of_counters_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
