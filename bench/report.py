@@ -189,6 +189,48 @@ def draw_workers(bench):
         for way, word in WAYS.items() for size in (512, 1420)}, "set xtics 1")
 
 
+# ---- tables without packets ----
+
+def lookups(quick):
+    """What bench/lookup prints, of policies alone."""
+    ran = subprocess.run([BUILD / "bench/lookup", "10000" if quick else "1000000"], check=True,
+                         stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    results = [json.loads(line) for line in ran]
+    most = max(r.get("policies", 0) for r in results)
+    return [r for r in results if r.get("policies") == most]
+
+
+def draw_tuples(results):
+    return draw("tuples", f"{results[0]['policies']:,} policies", "tuples", "ns a lookup", {
+        f"IPv{family}, {order}": [
+            (r["tuples"], r["burst"]) for r in results
+            if r.get("lookup") and r["family"] == family and r["order"] == order]
+        for family in (4, 6) for order in ("random", "zipf")}, "set logscale x 2")
+
+
+def by_tuples(results):
+    columns = [(family, order) for family in (4, 6) for order in ("random", "zipf", "sequential")]
+    ns = {(r["family"], r["order"], r["tuples"]): r["burst"] for r in results if r.get("lookup")}
+    yield from head("tuples", *(f"IPv{family}, {order}" for family, order in columns))
+    for tuples in sorted({tuples for _, _, tuples in ns}):
+        yield row(tuples, *(f"{ns[(*column, tuples)]:.0f}" for column in columns))
+    changes = [r for r in results if r.get("change")]
+    yield ""
+    for what in ("added", "deleted"):
+        rates = [r[f"{what}_per_second"] for r in changes]
+        yield f"Policies {what} a second: {min(rates):,.0f} to {max(rates):,.0f}."
+
+
+def memory(quick):
+    """What bench/memory counts."""
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run([BUILD / "bench/memory", "--sas", "10000" if quick else "1000000", "--json",
+                        file.name], check=True, stdout=subprocess.DEVNULL)
+        result = json.load(file)
+    yield from head(f"{result.pop('SAs'):,.0f} SAs of AES-GCM-128", "each")
+    yield from (row(what, f"{value:,.0f}") for what, value in result.items())
+
+
 # ---- the page ----
 
 def machine():
@@ -254,6 +296,16 @@ def page(bench, quick):
                 "the run ends if one does not. What is beyond 99 % is mostly the machine's other work.",
                 ""]
     yield from by_burst(bench)
+    results = lookups(quick)
+    yield from ["", "## Policies by tuples", "", draw_tuples(results), "",
+                f"Nanoseconds a lookup in bursts of 64, of {results[0]['policies']:,} policies of a host each, "
+                f"in one tuple, and {results[0]['ranges']} for ports of networks in the others, which "
+                "are better and are asked first for each packet (`bench/lookup`).", ""]
+    yield from by_tuples(results)
+    yield from ["", "## Memory", "",
+                "With a policy for each SA and one worker (`bench/memory`); times are of sadb alone, fresh memory "
+                "included, which the system clears.", ""]
+    yield from memory(quick)
     yield from ["", "## By port", "",
                 "The daemon itself (`bench/ports.py`), sealing with AES-GCM-128 what another process sends it, and "
                 "beside it the loop of above with bursts as full. *Memory* is a source and a sink in the daemon: "
