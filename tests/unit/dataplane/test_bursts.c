@@ -473,8 +473,9 @@ flow_key(const uint8_t *ip, size_t len, uint64_t key)
 	if (len < l4)
 		return key;
 	key = hash(key, ip + (v4 ? 12 : 8), v4 ? 8 : 32) ^ proto;
-	if (!v4 && proto == IPPROTO_ICMPV6 && ip[7] == 255) /* discovery of the link's own */
-		key ^= 1u << 8;
+	/* Discovery of the link's own goes by its type, and its hop limit. */
+	if (!v4 && proto == IPPROTO_ICMPV6 && len > l4)
+		key = hash(key, ip + l4, 1) ^ (uint64_t)(ip[7] == 255) << 8;
 	if ((proto == IPPROTO_UDP || proto == IPPROTO_TCP) && len >= l4 + 4 && ip[0] != 0x46 &&
 	    (!v4 || ((ip[6] & 0x3f) | ip[7]) == 0))
 		key = hash(key, ip + l4,
@@ -486,8 +487,9 @@ flow_key(const uint8_t *ip, size_t len, uint64_t key)
 		return flow_key(ip + l4 + 8, len - l4 - 8, hash(key, ip + l4, 2));
 	if (is_ours(ip) && proto == IPPROTO_UDP)
 		l4 += 8, proto = IPPROTO_ESP;
+	/* Beside tunnel mode the protocol stands in the trailer alone. */
 	if (is_ours(ip) && proto == IPPROTO_ESP && len > l4 + 8 + 24)
-		return flow_key(ip + l4 + 8, len - l4 - 24, key);
+		return flow_key(ip + l4 + 8, len - l4 - 24, hash(key, ip + len - 17, 1));
 	if (is_ours(ip) && proto == IPPROTO_AH && len > l4 + 32)
 		return flow_key(ip + l4 + 32, len - l4 - 32, key);
 	return key;
