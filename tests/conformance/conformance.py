@@ -70,7 +70,7 @@ def numbers(name):
 def mutants():
     """(name, numbers) of each seeded bug."""
     text = MUTANTS.read_text() if MUTANTS.exists() else ""
-    for name, rules in re.findall(r"^mutant (\S+)\n(?:.*\n)*?breaks: (.*)$", text, re.M):
+    for name, rules in re.findall(r"^mutant (\S+)\n(?:(?!mutant ).*\n)*?breaks: (.*)$", text, re.M):
         yield name, rules.split()
 
 
