@@ -139,8 +139,14 @@ def judge(tree, mutant):
         path.write_text(original)
 
 
-def seeded(tree, names):
-    mutants = [m for m in read_table(TABLE.read_text()) if not names or m.name in names]
+def chosen(names):
+    table = {m.name: m for m in read_table(TABLE.read_text())}
+    if unknown := [name for name in names if name not in table]:
+        sys.exit(f"{__doc__.strip()}\n\nnot in mutants.txt: {' '.join(unknown)}")
+    return [table[name] for name in names or table]
+
+
+def seeded(tree, mutants):
     tree.check(sorted({test for m in mutants for test in m.tests}))
     results = []
     for mutant in mutants:
@@ -189,11 +195,13 @@ def randomly(tree, count, seed):
 
 
 def main(arguments):
+    drawn = arguments[:1] == ["--random"]
+    mutants = [] if drawn else chosen(arguments)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         tree = Tree(Path(folder))
-        if arguments[:1] == ["--random"]:
+        if drawn:
             return randomly(tree, int(arguments[1]), int(arguments[2]) if arguments[2:] else 1)
-        return seeded(tree, arguments)
+        return seeded(tree, mutants)
 
 
 if __name__ == "__main__":
