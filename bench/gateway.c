@@ -91,7 +91,9 @@ make_config(struct gateway *g, const struct options *o)
 		g->ports[LAN].table = TENANT_TABLE;
 	}
 	g->config = (struct config){
-		.workers = {.cores = g->cores, .cores_count = o->workers},
+		.workers = {.cores = g->cores,
+			    .cores_count = o->workers,
+			    .spread = o->shared ? SPREAD_ALWAYS : SPREAD_OFF},
 		.ports = g->ports,
 		.ports_count = SIDES,
 		.sad = {.max_sas = 2 * o->sas, .replay_window = 992},
@@ -108,6 +110,7 @@ make_tables(struct gateway *g, const struct options *o)
 	struct reason why = {""};
 	struct sad_config sad = {.max_sas = g->config.sad.max_sas,
 				 .workers = o->workers,
+				 .spread = o->shared && o->workers > 1,
 				 .replay_window = g->config.sad.replay_window};
 
 	g->crypto = crypto_ctx_new(o->backend, &why);
@@ -117,6 +120,7 @@ make_tables(struct gateway *g, const struct options *o)
 		bench_fail("the backend cannot do %s", crypto_suites[o->suite].name);
 	dp->config = &g->config;
 	dp->backend = o->backend;
+	atomic_init(&dp->spread_sas, sad.spread);
 	dp->reclaim = reclaim_new(o->workers);
 	sad.crypto = g->crypto;
 	sad.reclaim = dp->reclaim;

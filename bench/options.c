@@ -35,9 +35,13 @@ static const char usage[] =
 	"  --order seq|random|zipf  in which packets take the SAs\n"
 	"  --policies N             at least one for each SA\n"
 	"  --workers N\n"
+	"  --shared                 the first worker has all packets and SAs, the others do a "
+	"part\n"
+	"                           of its crypto\n"
 	"  --backend ipsec-mb|openssl\n"
 	"  --burst N                packets that a port gives at once, at most 64\n"
-	"  --repeat N               laps of 256 packets; the fastest but one in 1,000 counts\n"
+	"  --lap N                  packets between two looks at the clock, default 256\n"
+	"  --repeat N               laps; the fastest but one in 1,000 counts\n"
 	"  --latency N              measure as well how long N packets are in a worker\n"
 	"  --json FILE\n";
 
@@ -98,8 +102,10 @@ enum option_key {
 	ORDER,
 	POLICIES,
 	WORKERS,
+	SHARED,
 	BACKEND,
 	BURST,
+	LAP,
 	REPEAT,
 	LATENCY,
 	JSON,
@@ -117,8 +123,10 @@ static const struct option keys[] = {
 	{"order", required_argument, NULL, ORDER},
 	{"policies", required_argument, NULL, POLICIES},
 	{"workers", required_argument, NULL, WORKERS},
+	{"shared", no_argument, NULL, SHARED},
 	{"backend", required_argument, NULL, BACKEND},
 	{"burst", required_argument, NULL, BURST},
+	{"lap", required_argument, NULL, LAP},
 	{"repeat", required_argument, NULL, REPEAT},
 	{"latency", required_argument, NULL, LATENCY},
 	{"json", required_argument, NULL, JSON},
@@ -160,11 +168,17 @@ set(struct options *o, int key, const char *name, const char *value)
 	case WORKERS:
 		o->workers = number(name, value, 1, WORKERS_MAX);
 		break;
+	case SHARED:
+		o->shared = true;
+		break;
 	case BACKEND:
 		o->backend = backend(value);
 		break;
 	case BURST:
 		o->burst = number(name, value, 1, BURST_MAX);
+		break;
+	case LAP:
+		o->lap = number(name, value, BURST_MAX, LAP_MAX);
 		break;
 	case REPEAT:
 		o->repeat = number(name, value, 1, 10000000);
@@ -189,6 +203,7 @@ options_read(int argc, char **argv)
 		.workers = 1,
 		.backend = CRYPTO_IPSEC_MB,
 		.burst = BURST_MAX,
+		.lap = 256,
 		.repeat = 2000,
 	};
 	int key, index = 0;
@@ -204,7 +219,7 @@ options_read(int argc, char **argv)
 		fprintf(stderr, "sealane-bench: what is %s?\n%s", argv[optind], usage);
 		exit(EXIT_FAILURE);
 	}
-	if (o.sas < o.workers) {
+	if (o.sas < o.workers && !o.shared) {
 		fprintf(stderr, "sealane-bench: each worker needs an SA of its own\n");
 		exit(EXIT_FAILURE);
 	}

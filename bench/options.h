@@ -7,6 +7,8 @@
 
 #include "crypto/crypto.h"
 
+#define LAP_MAX 1024
+
 enum direction { DIRECTION_OUT, DIRECTION_IN, DIRECTION_BOTH };
 enum order { ORDER_SEQ, ORDER_RANDOM, ORDER_ZIPF };
 
@@ -21,8 +23,10 @@ struct options {
 	enum order order;  /* in which packets take them */
 	unsigned int policies;
 	unsigned int workers;
+	bool shared; /* the first has all packets, the others share its crypto (spread.h) */
 	enum crypto_backend backend;
 	unsigned int burst;
+	unsigned int lap; /* packets between two looks at the clock, in each direction */
 	unsigned int repeat;
 	unsigned int latency; /* packets of which it is measured, 0 not at all */
 	const char *json;

@@ -7,6 +7,7 @@
  * sink cost alone, which is taken off, what the crypto costs alone (limit.h), what each stage costs
  * (stages.h), and how long packets are under way (latency.h).
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 
 #define STAGE_LAPS 1000
 #define STAGES_MAX 32
+#define LONGEST    100000000 /* polls for what another worker has a part in */
 
 /* A lane's laps, ticks for all packets of one. */
 struct laps {
@@ -49,12 +51,15 @@ struct bench {
 	struct lane lanes[WORKERS_MAX];
 	struct laps laps[WORKERS_MAX];
 	struct latency latency; /* of worker 0's packets */
+	atomic_bool over;       /* the last lap */
 };
 
 static void
 poll_lap(struct lane *lane)
 {
 	for (unsigned int i = 0; i < wire_polls(lane->options); i++)
+		worker_poll(lane->worker);
+	for (unsigned int i = 0; wire_under_way(lane) && i < LONGEST; i++)
 		worker_poll(lane->worker);
 }
 
@@ -80,6 +85,11 @@ run_lane(void *arg)
 	struct lane *lane = &b->lanes[id];
 	struct laps *laps = &b->laps[id];
 
+	if (id >= lanes_with_packets(&b->options)) {
+		while (!atomic_load(&b->over))
+			worker_poll(lane->worker);
+		return 0;
+	}
 	wire_fill(lane);
 	poll_lap(lane);
 	wire_check(lane);
@@ -90,6 +100,8 @@ run_lane(void *arg)
 		laps->packets += lane->out.end + lane->in.end;
 		laps->idle[i] = time_lap(lane, wire_idle);
 	}
+	if (b->options.shared)
+		atomic_store(&b->over, true);
 	return 0;
 }
 
@@ -196,20 +208,21 @@ summarise_lane(struct bench *b, unsigned int id, struct result *r)
 {
 	const struct options *o = &b->options;
 	struct laps *laps = &b->laps[id];
+	unsigned int lanes = lanes_with_packets(o);
 	double lap = wire_lap(o), least, median, source, path;
 	/* Of some ten thousand laps one is faster than the crypto alone can be: a clock's error. */
 	unsigned int first = o->repeat / 1000;
 
 	qsort(laps->path, o->repeat, sizeof(*laps->path), compare);
 	qsort(laps->idle, o->repeat, sizeof(*laps->idle), compare);
-	source = (double)laps->idle[o->workers > 1 ? o->repeat / 2 : first] / lap;
+	source = (double)laps->idle[lanes > 1 ? o->repeat / 2 : first] / lap;
 	least = (double)laps->path[first] / lap;
 	median = (double)laps->path[o->repeat / 2] / lap;
-	path = (o->workers > 1 ? median : least) - source;
-	r->path += path / o->workers;
-	r->source += source / o->workers;
-	r->median += (median - source) / o->workers;
-	r->spread += (median / least - 1) / o->workers;
+	path = (lanes > 1 ? median : least) - source;
+	r->path += path / lanes;
+	r->source += source / lanes;
+	r->median += (median - source) / lanes;
+	r->spread += (median / least - 1) / lanes;
 	r->mpps += (double)rte_get_tsc_hz() / path / 1e6;
 	r->gbps += (double)rte_get_tsc_hz() / path * 8 / 1e9 * (double)laps->bytes /
 		   (double)laps->packets;
@@ -222,7 +235,7 @@ summarise(struct bench *b)
 	struct result r = {.known = known_limit(o), .latency = b->latency};
 
 	r.limit = measure_limit(o);
-	for (unsigned int i = 0; i < o->workers; i++)
+	for (unsigned int i = 0; i < lanes_with_packets(o); i++)
 		summarise_lane(b, i, &r);
 	for (unsigned int k = 0; k < stage_count; k++)
 		r.stages[k] = (double)b->laps[0].stages[k] / wire_lap(o);
@@ -246,12 +259,13 @@ print(const struct options *o, const struct result *r)
 
 	if (o->size != 0)
 		snprintf(size, sizeof(size), "%u", o->size);
-	printf("%s, %s by %s, %s mode, IPv%u%s, %s bytes, %u SA(s) %s, %u policies, %u worker(s), "
+	printf("%s, %s by %s, %s mode, IPv%u%s, %s bytes, %u SA(s) %s, %u policies, %u "
+	       "worker(s)%s, "
 	       "bursts of %u\n",
 	       direction_words[o->direction], crypto_suites[o->suite].name,
 	       crypto_backend_name(o->backend), mode_words[o->transport], o->family,
 	       o->udp_encap ? " in UDP" : "", size, o->sas, order_words[o->order], o->policies,
-	       o->workers, o->burst);
+	       o->workers, o->shared ? " on the first's packets" : "", o->burst);
 	printf("  ticks a packet      %8.1f  (median %.1f, spread %.1f %%, source and sink %.1f "
 	       "more)\n",
 	       r->path, r->median, r->spread * 100, r->source);
@@ -283,14 +297,14 @@ write_json(const struct options *o, const struct result *r)
 
 	for (unsigned int k = 0; k < stage_count; k++)
 		json_object_set_new(stages, stage_names[k], json_real(r->stages[k]));
-	all = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o, s:i, s:s, s:i, s:i, s:s, s:i, s:i}",
+	all = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o, s:i, s:s, s:i, s:i, s:b, s:s, s:i, s:i}",
 			"direction", direction_words[o->direction], "suite",
 			crypto_suites[o->suite].name, "mode", mode_words[o->transport], "family",
 			o->family, "encap", o->udp_encap ? "udp" : "none", "size",
 			o->size != 0 ? json_integer(o->size) : json_string("imix"), "sas", o->sas,
 			"order", order_words[o->order], "policies", o->policies, "workers",
-			o->workers, "backend", crypto_backend_name(o->backend), "burst", o->burst,
-			"repeats", o->repeat);
+			o->workers, "shared", o->shared, "backend", crypto_backend_name(o->backend),
+			"burst", o->burst, "repeats", o->repeat);
 	json_object_set_new(all, "ticks_per_packet", json_real(r->path));
 	json_object_set_new(all, "ticks_with_source", json_real(r->path + r->source));
 	json_object_set_new(all, "median_ticks_per_packet", json_real(r->median));

@@ -18,7 +18,7 @@
 unsigned int
 wire_polls(const struct options *o)
 {
-	return LAP / o->burst;
+	return o->lap / o->burst;
 }
 
 static unsigned int
@@ -159,7 +159,7 @@ sink(void *queue, struct rte_mbuf **frames, uint16_t n)
 {
 	struct traffic *t = queue;
 
-	n = (uint16_t)RTE_MIN((unsigned int)n, LAP - t->sent_count);
+	n = (uint16_t)RTE_MIN((unsigned int)n, LAP_MAX - t->sent_count);
 	memcpy(t->sent + t->sent_count, frames, n * sizeof(*frames));
 	t->sent_count += n;
 	return n;
@@ -206,6 +206,12 @@ wire_check(const struct lane *lane)
 	check(&lane->in, lane->worker);
 }
 
+bool
+wire_under_way(const struct lane *lane)
+{
+	return lane->out.sent_count + lane->in.sent_count < lane->out.end + lane->in.end;
+}
+
 /* Queues of both ports, as the ethdev library wants them. */
 static void *rx_queues[SIDES][WORKERS_MAX], *tx_queues[SIDES][WORKERS_MAX];
 
@@ -233,13 +239,16 @@ find_numbers(struct lane *lane, const struct gateway *g)
 	if (lane->numbers == NULL || lane->distribution == NULL)
 		bench_fail("no memory");
 	for (uint32_t i = 0; i < lane->options->sas; i++)
-		if (i % lane->options->workers == lane->worker->id)
+		if (i % lanes_with_packets(lane->options) == lane->worker->id)
 			lane->numbers[n++] = i;
 	for (uint32_t i = 0; i < n; i++)
 		lane->distribution[i] = (i > 0 ? lane->distribution[i - 1] : 0) + 1.0 / (i + 1);
 	/* Who carries an SA is the engine's to say; here its number tells it. */
-	for (uint32_t i = 0; i < n && g->out != NULL; i++)
-		atomic_store(&sas[lane->numbers[i]]->owner, lane->worker->id);
+	for (uint32_t i = 0; i < n && g->out != NULL; i++) {
+		_Atomic uint32_t *owner = &sas[lane->numbers[i]]->owner;
+
+		atomic_store(owner, (atomic_load(owner) & SA_SPREAD) | lane->worker->id);
+	}
 	lane->out.numbers_count = lane->in.numbers_count = n;
 }
 
@@ -265,7 +274,7 @@ start(struct traffic *t, const struct lane *lane, struct gateway *g, bool out)
 	t->seq = calloc(o->sas, sizeof(*t->seq));
 	if (t->frames == NULL || t->frame_number == NULL || t->frame_len == NULL || t->seq == NULL)
 		bench_fail("no memory for frames");
-	if (rte_pktmbuf_alloc_bulk(g->dp->pool, t->ready, LAP) != 0)
+	if (rte_pktmbuf_alloc_bulk(g->dp->pool, t->ready, LAP_MAX) != 0)
 		bench_fail("no packet buffers");
 	m = t->ready[0];
 	rte_pktmbuf_reset(m);
@@ -283,9 +292,9 @@ wire_start(struct lane *lanes, struct gateway *g, const struct options *o)
 		find_numbers(lane, g);
 		lane->gateway = g;
 		lane->out.options = lane->in.options = o;
-		if (options_carry(o, DIRECTION_OUT))
+		if (i < lanes_with_packets(o) && options_carry(o, DIRECTION_OUT))
 			start(&lane->out, lane, g, true);
-		if (options_carry(o, DIRECTION_IN))
+		if (i < lanes_with_packets(o) && options_carry(o, DIRECTION_IN))
 			start(&lane->in, lane, g, false);
 		rx_queues[LAN][i] = tx_queues[WAN][i] = &lane->out;
 		rx_queues[WAN][i] = tx_queues[LAN][i] = &lane->in;
@@ -298,7 +307,7 @@ stop(struct traffic *t)
 {
 	if (t->frames == NULL)
 		return;
-	rte_pktmbuf_free_bulk(t->ready, LAP);
+	rte_pktmbuf_free_bulk(t->ready, LAP_MAX);
 	free(t->frames);
 	free(t->frame_number);
 	free(t->frame_len);

@@ -14,8 +14,6 @@
 
 #include "gateway.h"
 
-#define LAP 256 /* packets between two looks at the clock, in each direction */
-
 /* One direction of one worker. */
 struct traffic {
 	const struct options *options;
@@ -38,8 +36,8 @@ struct traffic {
 
 	/* A lap: what the source has, and what the sink got. */
 	uint64_t rearm; /* an mbuf's rearm_data */
-	struct rte_mbuf *ready[LAP], *sent[LAP];
-	uint16_t len[LAP];
+	struct rte_mbuf *ready[LAP_MAX], *sent[LAP_MAX];
+	uint16_t len[LAP_MAX];
 	unsigned int end, next, sent_count;
 	uint64_t bytes; /* of the lap's inner packets */
 };
@@ -54,6 +52,13 @@ struct lane {
 	double *distribution;
 };
 
+/* The others have no packets. */
+static inline unsigned int
+lanes_with_packets(const struct options *o)
+{
+	return o->shared ? 1 : o->workers;
+}
+
 /* Puts sources and sinks on the gateway's ports: one lane for each worker. */
 void wire_start(struct lane *lanes, struct gateway *g, const struct options *o);
 void wire_stop(struct lane *lanes, struct gateway *g);
@@ -67,6 +72,9 @@ unsigned int wire_polls(const struct options *o);
 
 /* Moves a lap from source to sink with nothing between: what the two cost alone. */
 void wire_idle(struct lane *lane);
+
+/* Whether something of a lap has not come out yet. */
+bool wire_under_way(const struct lane *lane);
 
 /* Ends the program unless all of a lap came out. */
 void wire_check(const struct lane *lane);

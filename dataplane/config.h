@@ -15,6 +15,7 @@
 struct fib_prefix;
 
 enum config_polling { POLLING_ADAPTIVE, POLLING_BUSY };
+enum config_spread { SPREAD_OFF, SPREAD_ALWAYS };
 enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
 enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
 enum config_fragments { FRAGMENTS_PASS, FRAGMENTS_DISCARD };
@@ -29,6 +30,7 @@ struct config_workers {
 	unsigned int *cores; /* CPU numbers, one worker each; default the last CPU */
 	unsigned int cores_count;
 	enum config_polling polling;
+	enum config_spread spread; /* of one SA's crypto, default off */
 };
 
 /* What an untagged port and an 802.1Q sub-port have in common: an interface of the gateway. */

@@ -19,6 +19,11 @@ static const cyaml_strval_t polling_names[] = {
 	{"busy", POLLING_BUSY},
 };
 
+static const cyaml_strval_t spread_names[] = {
+	{"off", SPREAD_OFF},
+	{"always", SPREAD_ALWAYS},
+};
+
 static const cyaml_strval_t side_names[] = {
 	{"protected", SIDE_PROTECTED},
 	{"unprotected", SIDE_UNPROTECTED},
@@ -117,6 +122,7 @@ static const cyaml_schema_value_t core_schema = {
 static const cyaml_schema_field_t workers_fields[] = {
 	LIST(OPTIONAL, struct config_workers, cores, core_schema, WORKERS_MAX),
 	CHOICE(OPTIONAL, struct config_workers, polling, polling_names),
+	CHOICE(OPTIONAL, struct config_workers, spread, spread_names),
 	CYAML_FIELD_END,
 };
 

@@ -76,10 +76,13 @@ start_databases(struct dataplane *dp, struct crypto_ctx *crypto, struct reason *
 		.workers = config->workers.cores_count,
 		.replay_window = config->sad.replay_window,
 		.flags = df_flags(config->tunnels.df),
+		.spread =
+			config->workers.spread == SPREAD_ALWAYS && config->workers.cores_count > 1,
 		.crypto = crypto,
 		.reclaim = dp->reclaim,
 	};
 
+	atomic_init(&dp->spread_sas, sad.spread);
 	dp->sad = sad_new(&sad, why);
 	if (!dp->sad)
 		goto err;

@@ -62,7 +62,8 @@
 	X(NO_BUF, "no_buf", "no packet buffer, or no room in one")                                 \
 	X(HOST_QUEUE, "host_queue", "the host's queue was full")                                   \
 	X(PUNT_RATE, "punt_rate", "for the host, beyond what one source may send to it")           \
-	X(HANDOVER, "handover", "another worker's queue was full")                                 \
+	X(HANDOVER, "handover",                                                                    \
+	  "another worker's queue was full, or it kept what it was to seal or open")               \
 	X(PORT_DOWN, "port_down", "the port out is down")                                          \
 	X(TX_FULL, "tx_full", "the port's transmit queue was full")
 

@@ -111,7 +111,16 @@ lengthen(struct worker *w, struct rte_mbuf *m)
 	memset(packet_append(m, (uint16_t)more), 0, more);
 }
 
-/* Its SA may be gone meanwhile. */
+/*
+ * Its SA may be gone meanwhile, or another worker's, or have so many packets that some are sealed
+ * elsewhere, whom a dummy must not overtake.
+ */
+static bool
+may_send(const struct worker *w, const struct sa *sa)
+{
+	return sa_owner(sa) == w->id && (w->lent == 0 || !spread_takes(w, sa));
+}
+
 void
 dummy_number(struct worker *w, struct burst *b)
 {
@@ -122,7 +131,7 @@ dummy_number(struct worker *w, struct burst *b)
 		struct sa *sa = sa_of_dummy(w, m);
 		uint64_t seq;
 
-		if (sa == NULL || sa_seq_reserve(sa, 1, &seq) == 0) {
+		if (sa == NULL || !may_send(w, sa) || sa_seq_reserve(sa, 1, &seq) == 0) {
 			packet_consume(w, m);
 			continue;
 		}

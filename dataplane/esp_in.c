@@ -235,6 +235,14 @@ replay_passes(struct worker *w, struct rte_mbuf *m, const struct esp_run *esp, u
 	return number_passes(w, esp->sa, packet(m), rte_be_to_cpu_32(esp_at(m, esp->offset)->seq));
 }
 
+static inline bool
+may_spread(const struct worker *w, const struct sa *sa)
+{
+	/* Relaxed: from the next burst on, at worst. */
+	return ((atomic_load_explicit(&sa->owner, memory_order_relaxed) & SA_SPREAD) | w->lent) !=
+	       0;
+}
+
 void
 replay_stage(struct worker *w, struct burst *b)
 {
@@ -242,7 +250,7 @@ replay_stage(struct worker *w, struct burst *b)
 
 	for (unsigned int i = 0; i < b->n;) {
 		const struct esp_run esp = esp_run_of(b->m[i]);
-		unsigned int end = i + burst_run(b, i);
+		unsigned int begin = i, end = i + burst_run(b, i);
 		uint32_t align = esp.sa->align;
 
 		while (i < end) {
@@ -252,6 +260,11 @@ replay_stage(struct worker *w, struct burst *b)
 			}
 			packet_drop(w, burst_take(b, i), reason);
 			end--;
+		}
+		if (unlikely(may_spread(w, esp.sa)) && end > begin && spread_takes(w, esp.sa)) {
+			burst_append(&w->inbound_spread, b, begin, end - begin);
+			burst_cut(b, begin, end - begin);
+			i = begin;
 		}
 	}
 }

@@ -91,14 +91,18 @@ seq_reserve(struct worker *w, struct burst *b)
 {
 	for (unsigned int i = 0; i < b->n;) {
 		struct sa *sa = packet(b->m[i])->sa;
-		/* Relaxed: an owner seen late costs a hand-over, the numbers are atomic anyway. */
+		/* Relaxed: see sa_owner(). */
 		uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_relaxed);
 		unsigned int n = join_sa(b, i), granted;
 		uint64_t first = 0;
+		bool spread = false;
 
-		if (unlikely(owner != w->id)) {
-			hand_over(w, b, i, n, owner);
-			continue;
+		if (unlikely(((owner ^ w->id) | w->lent) != 0)) {
+			if ((owner & SA_OWNER) != w->id) {
+				hand_over(w, b, i, n, owner & SA_OWNER);
+				continue;
+			}
+			spread = spread_takes(w, sa);
 		}
 		granted = sa_seq_reserve(sa, n, &first);
 		__builtin_prefetch(sa_outer(sa));
@@ -109,8 +113,8 @@ seq_reserve(struct worker *w, struct burst *b)
 			refuse_last(w, b, i + n, n - granted);
 		if (unlikely(sa->tfcpad != 0 && granted > 0))
 			granted = tfc_pad(w, b, i, granted);
-		if (unlikely(sa->proto == IPPROTO_AH && granted > 0)) {
-			burst_append(&w->outbound_ah, b, i, granted);
+		if (unlikely((sa->proto == IPPROTO_AH || spread) && granted > 0)) {
+			burst_append(spread ? &w->outbound_spread : &w->outbound_ah, b, i, granted);
 			burst_cut(b, i, granted);
 			granted = 0;
 		}

@@ -63,6 +63,19 @@ idle_turn(struct worker *w, unsigned int n)
 	w->tsc = turns_begin(&w->turns);
 }
 
+/* Whether there is crypto to be shared (spread.h). */
+static bool
+has_offers(const struct dataplane *dp)
+{
+	/* Relaxed: seen a poll later at worst. */
+	if (atomic_load_explicit(&dp->spread_sas, memory_order_relaxed) == 0)
+		return false;
+	for (unsigned int i = 0; i < dp->workers_count; i++)
+		if (spread_offers(dp->workers[i]->spread))
+			return true;
+	return false;
+}
+
 /* The queues of one that dozes; what was found leaves before they are given back. */
 static unsigned int
 stand_in(struct worker *w, struct worker *other)
@@ -72,7 +85,7 @@ stand_in(struct worker *w, struct worker *other)
 	if (n > 0)
 		tx_flush(w);
 	atomic_store_explicit(&other->idle, IDLE_DOZING, memory_order_release);
-	if (n > 0 || !rte_ring_empty(other->inbox))
+	if (n > 0 || !rte_ring_empty(other->inbox) || has_offers(w->dp))
 		syscall(SYS_futex, &other->idle, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	return n;
 }

@@ -68,10 +68,7 @@ made_new(struct dataplane *dp, const struct sa *sa, const union ip_addr *dst, ui
 void
 made_send(struct dataplane *dp, const struct sa *sa, struct rte_mbuf *m, enum resume resume)
 {
-	/* Relaxed: any worker will do. */
-	uint32_t owner = atomic_load_explicit(&sa->owner, memory_order_relaxed);
-
 	packet(m)->resume = (uint8_t)resume;
-	if (rte_ring_enqueue(dp->workers[owner]->inbox, m) != 0)
+	if (rte_ring_enqueue(dp->workers[sa_owner(sa)]->inbox, m) != 0)
 		rte_pktmbuf_free(m);
 }

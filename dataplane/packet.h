@@ -58,6 +58,7 @@ enum resume {
 #define PACKET_QUOTES     (1u << 10) /* an ICMP error that quotes what may not leave in clear */
 #define PACKET_MERGED     (1u << 9) /* TCP, longer than the MTU of its way in: merged on that way */
 #define PACKET_CUT        (1u << 12) /* a fragment or segment that was made here */
+#define PACKET_TOO_LONG   (1u << 13) /* to be cut once it has been sealed */
 #define PACKET_LARGE      (1u << 11) /* put together, in a buffer that no port may be given */
 
 struct nexthop;

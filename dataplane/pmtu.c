@@ -12,9 +12,8 @@
 
 #define IPV6_MTU_MIN 1280u /* RFC 8200 section 5 */
 
-/* The MTU of the interface by which the SA's outer packets leave, or of the path if less. */
-static uint32_t
-outer_mtu(const struct worker *w, struct sa *sa, uint16_t iface)
+uint32_t
+pmtu_outer(const struct worker *w, struct sa *sa, uint16_t iface)
 {
 	uint32_t learnt = sa_path_mtu(sa, w->tsc), mtu;
 	const struct iface *out = &w->dp->ifaces[iface];
@@ -28,7 +27,7 @@ outer_mtu(const struct worker *w, struct sa *sa, uint16_t iface)
 uint32_t
 pmtu_inner(const struct worker *w, struct sa *sa, uint16_t iface)
 {
-	return esp_inner_mtu(sa, outer_mtu(w, sa, iface));
+	return esp_inner_mtu(sa, pmtu_outer(w, sa, iface));
 }
 
 uint32_t
@@ -38,7 +37,7 @@ pmtu_room(const struct worker *w, const struct rte_mbuf *m)
 
 	if (p->sa->mode == SA_MODE_TUNNEL)
 		return pmtu_inner(w, p->sa, p->out);
-	return esp_mode_mtu(m, outer_mtu(w, p->sa, p->out));
+	return esp_mode_mtu(m, pmtu_outer(w, p->sa, p->out));
 }
 
 /* Adds to the burst; a full one first goes the rest of the way. */
@@ -68,7 +67,7 @@ fits_this_way(const struct worker *w, const struct rte_mbuf *m, uint32_t len, st
 	struct sa *sa = p->sa;
 
 	if (fit->outer_mtu == 0) {
-		fit->outer_mtu = outer_mtu(w, sa, p->out);
+		fit->outer_mtu = pmtu_outer(w, sa, p->out);
 		fit->inner_mtu = esp_inner_mtu(sa, fit->outer_mtu);
 	}
 	if (unlikely(sa->mode != SA_MODE_TUNNEL))
@@ -114,17 +113,13 @@ cut_after(const struct worker *w, const struct rte_mbuf *m)
 	       !esp_outer_df(p->sa->flags, rte_pktmbuf_mtod(m, const void *), p->family);
 }
 
-/* Before it all that is ready goes: order is kept. */
-static void
-seal_and_cut(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_t mtu)
+void
+pmtu_cut_sealed(struct worker *w, uint32_t mtu)
 {
-	struct burst one = {.n = 1, .m = {m}};
-	struct rte_mbuf *parts[FRAGMENTS_MAX];
+	struct rte_mbuf *m = w->leaving.m[0], *parts[FRAGMENTS_MAX];
 	unsigned int n;
 
-	walk_sealing(w, ready);
-	walk_seal(w, &one);
-	if (w->leaving.n == 0) /* dropped, or with the SA's owner now, who comes here, too */
+	if (w->leaving.n == 0)
 		return;
 	burst_clear(&w->leaving);
 	n = fragment_sealed(w, m, mtu, parts);
@@ -133,6 +128,21 @@ seal_and_cut(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_t
 	for (unsigned int i = 0; i < n; i++)
 		burst_add(&w->leaving, parts[i]);
 	walk_leave(w);
+}
+
+/*
+ * Before it all that is ready goes: order is kept. It may not come back: dropped, or with the SA's
+ * owner now, who comes here, too; or sealed later (spread.h), which cuts it then.
+ */
+static void
+seal_and_cut(struct worker *w, struct burst *ready, struct rte_mbuf *m, uint32_t mtu)
+{
+	struct burst one = {.n = 1, .m = {m}};
+
+	walk_sealing(w, ready);
+	packet(m)->flags |= PACKET_TOO_LONG;
+	walk_seal(w, &one);
+	pmtu_cut_sealed(w, mtu);
 }
 
 /* Cut before it is sealed, or answered with the tunnel's MTU (RFC 4301 section 8.2.1). */

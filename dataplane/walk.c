@@ -19,6 +19,12 @@ static stage_fn *const inbound[] = {
 	sad_stage, replay_stage, crypto_open_stage, replay_commit, esp_decap, /* joins `clear` */
 };
 
+static stage_fn *const inbound_spread[] = {
+	spread_open, replay_commit, esp_decap, /* joins `clear`; others' crypto: walk_opened() */
+};
+
+static stage_fn *const opened[] = {replay_commit, esp_decap /* joins `clear` */};
+
 static stage_fn *const inbound_ah[] = {
 	sad_stage, ah_check, ah_open, ah_decap, /* joins `clear` */
 };
@@ -34,6 +40,10 @@ static stage_fn *const outbound[] = {
 
 static stage_fn *const sealing[] = {
 	seq_reserve, esp_encap, crypto_seal_stage, /* joins `leaving`; AH goes to `outbound_ah` */
+};
+
+static stage_fn *const sealing_spread[] = {
+	esp_encap, spread_seal, /* joins `leaving`, now or later */
 };
 
 static stage_fn *const dummies[] = {
@@ -59,6 +69,7 @@ void
 walk_seal(struct worker *w, struct burst *b)
 {
 	RUN(sealing, w, b);
+	RUN(sealing_spread, w, &w->outbound_spread);
 	RUN(outbound_ah, w, &w->outbound_ah);
 }
 
@@ -86,10 +97,8 @@ run_ways_out(struct worker *w)
 }
 
 static void
-run_lists(struct worker *w)
+run_clear(struct worker *w)
 {
-	RUN(inbound, w, &w->inbound);
-	RUN(inbound_ah, w, &w->inbound_ah);
 	run_ways_out(w);
 	/* Errors cause no errors: one more turn empties everything. */
 	if (w->errors.n > 0) {
@@ -103,7 +112,19 @@ void
 walk(struct worker *w, struct burst *frames)
 {
 	classify(w, frames);
-	run_lists(w);
+	RUN(inbound, w, &w->inbound);
+	RUN(inbound_spread, w, &w->inbound_spread);
+	RUN(inbound_ah, w, &w->inbound_ah);
+	run_clear(w);
+}
+
+void
+walk_opened(struct worker *w, struct burst *b)
+{
+	if (b->n == 0)
+		return;
+	RUN(opened, w, b);
+	run_clear(w);
 }
 
 /* Its neighbour was not found in time: said to its sender, where that is not ourselves. */

@@ -29,6 +29,9 @@ void walk_sealing(struct worker *w, struct burst *b);
 void walk_seal(struct worker *w, struct burst *b);
 void walk_leave(struct worker *w);
 
+/* Runs opened packets (spread.h) from replay_commit to tx, and leaves the burst empty. */
+void walk_opened(struct worker *w, struct burst *b);
+
 stage_fn classify; /* L2 and IP headers; ESP and AH to `inbound`, host's frames on, the rest to
 		      route */
 /* The part of classify for a fragment whose headers are parsed: from another worker. */
@@ -56,7 +59,9 @@ stage_fn pmtu;        /* fits the packet into the way: fragments, or answers too
 stage_fn seq_reserve; /* numbers for runs of packets of one SA; other owners' packets go there */
 stage_fn esp_encap;   /* trailer, ESP header, outer header */
 stage_fn crypto_seal_stage;
-stage_fn ah_encap; /* for AH: behind seq_reserve */
+stage_fn spread_open; /* in place of the crypto stages, for packets of an SA_SPREAD: now, or in */
+stage_fn spread_seal; /* a batch that goes on later */
+stage_fn ah_encap;    /* for AH: behind seq_reserve */
 stage_fn ah_seal;
 
 stage_fn dummy_number; /* dummy packets: their SA, number and length, in place of seq_reserve */

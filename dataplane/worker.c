@@ -95,6 +95,8 @@ worker_poll(struct worker *w)
 {
 	unsigned int n = poll_inbox(w) + worker_poll_queues(w, w->id);
 
+	if (unlikely(spread_in_use(w)))
+		n += spread_turn(w, n);
 	if (n > 0)
 		tx_flush(w);
 	if (unlikely(w->tsc >= w->reassembly_due))
@@ -133,7 +135,10 @@ worker_main(void *arg)
 
 		read_clock(w);
 		n = worker_poll(w);
-		rte_rcu_qsbr_quiescent(qsbr, w->id);
+		if (likely(w->lent == 0))
+			rte_rcu_qsbr_quiescent(qsbr, w->id);
+		else
+			spread_quiescent(w);
 		account(w, n > 0);
 		if (adaptive)
 			idle_turn(w, n);
@@ -168,6 +173,7 @@ worker_free(struct worker *w)
 	rte_ring_free(w->inbox);
 	reassembly_free(w->reassembly);
 	crypto_ctx_free(w->crypto);
+	spread_free(w->spread);
 	rte_free(w);
 }
 
@@ -176,6 +182,8 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 {
 	int socket = (int)rte_lcore_to_socket_id(lcore);
 	struct worker *w = rte_zmalloc_socket("worker", sizeof(*w), RTE_CACHE_LINE_SIZE, socket);
+	const struct config_workers *workers = &dp->config->workers;
+	bool shares = workers->spread != SPREAD_OFF && workers->cores_count > 1;
 
 	if (w == NULL) {
 		reason_set(why, ENOMEM, "worker %u: no memory", id);
@@ -193,8 +201,11 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	w->inbox = inbox_new(id, socket);
 	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
 	w->reassembly_due = UINT64_MAX;
-	if (w->inbox == NULL || w->reassembly == NULL) {
-		reason_set(why, ENOMEM, "worker %u: no memory for its inbox or its fragments", id);
+	if (shares)
+		w->spread = spread_new(socket);
+	if (w->inbox == NULL || w->reassembly == NULL || (shares && w->spread == NULL)) {
+		reason_set(why, ENOMEM, "worker %u: no memory for its inbox, fragments or jobs",
+			   id);
 		worker_free(w);
 		return NULL;
 	}

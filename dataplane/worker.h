@@ -16,6 +16,7 @@
 #include "frag_ports.h"
 #include "rate_limit.h"
 #include "source_rate.h"
+#include "spread.h"
 #include "turns.h"
 
 #define INBOX_SIZE 4096
@@ -38,6 +39,7 @@ struct worker_counters {
 	uint64_t path_mtus;         /* of SAs, learnt */
 	uint64_t ecn_odd;           /* packets with ECN fields that should not occur together */
 	uint64_t sa_wait_overflows; /* dropped, as too many waited for an SA */
+	uint64_t helped;            /* packets of other workers, sealed or opened for them */
 	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
 	struct {
 		uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, punted, from_host;
@@ -58,11 +60,15 @@ struct worker {
 	uint32_t idle_polls;    /* in succession */
 	_Atomic uint32_t idle;  /* enum idle_state: who polls the queues */
 	uint32_t ip_id, ip_id_end; /* of this worker's block: worker_ip_id() */
+	uint32_t lent;             /* jobs in `spread`, from their offer until they are retired */
+	struct spread *spread;     /* spread.h; NULL where there are no others to share with */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
 	struct burst inbound;                 /* ESP for us, at sad_lookup */
 	struct burst inbound_ah, outbound_ah; /* AH for us, at sad_lookup; ours, at ah_encap */
-	struct burst clear;                   /* at route: received clear or decrypted */
+	/* Of SAs whose crypto is shared: at spread_open; at esp_encap */
+	struct burst inbound_spread, outbound_spread;
+	struct burst clear;    /* at route: received clear or decrypted */
 	struct burst outbound; /* about to leave by an unprotected interface, at spd_lookup */
 	struct burst leaving;  /* at adjacency */
 	struct burst errors;   /* ICMP errors made here, at route, after this burst */
@@ -103,6 +109,14 @@ void workers_stop(struct dataplane *dp); /* waits for them, frees what their inb
 
 /* Sums the counters of all workers. Control thread; a snapshot, not a barrier. */
 void workers_sum(const struct dataplane *dp, struct worker_counters *sum);
+
+/* Whether there is anything for spread_turn() to do, perhaps. */
+static inline bool
+spread_in_use(const struct worker *w)
+{
+	/* Relaxed: in the next poll, at worst. */
+	return w->lent != 0 || atomic_load_explicit(&w->dp->spread_sas, memory_order_relaxed) != 0;
+}
 
 /* Takes the worker's next block of IP identifications. */
 void worker_take_ip_ids(struct worker *w);

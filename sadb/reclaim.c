@@ -97,6 +97,24 @@ reclaim_wait(struct reclaim *r)
 	}
 }
 
+uint64_t
+reclaim_token(const struct reclaim *r)
+{
+	/* Acquire: what is looked up from here on does not have what was unlinked before it. */
+	return __atomic_load_n(&r->qsbr->token, __ATOMIC_ACQUIRE);
+}
+
+/* As rte_rcu_qsbr_quiescent(), which knows the current token only. */
+void
+reclaim_quiescent(struct reclaim *r, unsigned int thread, uint64_t token)
+{
+	uint64_t *cnt = &r->qsbr->qsbr_cnt[thread].cnt;
+
+	/* Release: no read of what may be freed now comes after it. */
+	if (token > __atomic_load_n(cnt, __ATOMIC_RELAXED))
+		__atomic_store_n(cnt, token, __ATOMIC_RELEASE);
+}
+
 /* A reader that is online and has not been quiescent since the token was given out, or -1. */
 static int
 holder(const struct rte_rcu_qsbr *qsbr, uint64_t token)

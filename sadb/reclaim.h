@@ -48,6 +48,14 @@ uint64_t reclaim_poll(struct reclaim *r);
 void reclaim_wait(struct reclaim *r);
 
 /*
+ * Reader: a later quiescent state, for one that lets go of things only some time after it has found
+ * them. With the token that was current at some time it says that it has let go of everything it
+ * had found by then. Tokens ascend; an older one than before changes nothing.
+ */
+uint64_t reclaim_token(const struct reclaim *r);
+void reclaim_quiescent(struct reclaim *r, unsigned int thread, uint64_t token);
+
+/*
  * Control thread, now and then: the reader that has held up what waits longest for RECLAIM_STALL_MS
  * or more, by its id; -1 for none. A reader that sleeps holds up nothing.
  */

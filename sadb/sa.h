@@ -48,6 +48,10 @@
 #define SA_NARROW     (1u << 0) /* its own selector must be compared */
 #define SA_PLAIN_AEAD (1u << 1) /* most AEADs: a salt of 4 bytes, a wire IV of 8, and no ESN */
 
+/* sa.owner: the worker that numbers and orders outbound packets, and */
+#define SA_OWNER  0xffu
+#define SA_SPREAD (1u << 8) /* workers share its crypto, in both directions */
+
 #define SA_SEQ_CLOSED UINT64_MAX /* value of `seq` when the SA has been retired */
 
 /* The largest outer header: IPv6, UDP and ESP's SPI and sequence number. */
@@ -94,7 +98,7 @@ struct sa {
 
 	/* Line 2: packets write here, those of one direction. */
 	alignas(64) _Atomic uint64_t seq; /* last number used, or SA_SEQ_CLOSED */
-	_Atomic uint32_t owner;           /* worker that numbers and orders outbound packets */
+	_Atomic uint32_t owner;           /* sa_owner(), and SA_SPREAD */
 	_Atomic uint32_t state;           /* enum sa_state */
 	_Atomic uint64_t path_mtu_until;  /* TSC at which it is forgotten */
 	_Atomic uint64_t peer;            /* inbound in UDP: sa_peer() of where packets come from */
@@ -111,6 +115,13 @@ enum sa_state {
 static_assert(offsetof(struct sa, spi) == 64, "line 1");
 static_assert(offsetof(struct sa, seq) == 128, "line 2");
 static_assert(sizeof(struct sa) == 192, "whole lines, and slots begin one");
+
+static inline uint32_t
+sa_owner(const struct sa *sa)
+{
+	/* Relaxed: an owner seen late costs a hand-over, the numbers are atomic anyway. */
+	return atomic_load_explicit(&sa->owner, memory_order_relaxed) & SA_OWNER;
+}
 
 /* The window in the SA's own place. */
 static inline struct replay *

@@ -348,7 +348,9 @@ sa_fill(struct sad *sad, struct slot *slot, const struct sa_params *p,
 		return reason_set(why, ENOMEM, "no memory for an SA");
 	}
 	fill_window(sad, sa, p, &state->print);
-	atomic_init(&sa->owner, c->index % sad->config.workers);
+	atomic_init(&sa->owner,
+		    c->index % sad->config.workers |
+			    (sad->config.spread && sa->proto == IPPROTO_ESP ? SA_SPREAD : 0));
 	kept_drop(&sad->kept, &c->kept); /* of the larval SA */
 	c->kept = kept;
 	c->mark = p->id.mark;

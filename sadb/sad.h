@@ -27,6 +27,7 @@ struct sad_config {
 	uint32_t workers;          /* reader threads, each with its own counters */
 	uint32_t replay_window;    /* least window of an inbound SA, whatever is asked for */
 	uint16_t flags;            /* SA_* that every SA has beside its own */
+	bool spread;               /* those of ESP are SA_SPREAD from their beginning */
 	struct crypto_ctx *crypto; /* for expanding keys; the control thread's */
 	struct reclaim *reclaim;
 };

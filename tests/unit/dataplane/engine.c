@@ -79,6 +79,7 @@ make_config(struct engine *e, unsigned int workers)
 		.table = 254,
 	};
 	e->config.workers.cores_count = workers;
+	e->config.workers.spread = SPREAD_ALWAYS; /* but of no SA, until a test makes one so */
 	e->config.ports = e->ports;
 	e->config.ports_count = 2;
 	e->config.spd.no_match = NO_MATCH_BYPASS;

@@ -163,6 +163,27 @@ test_a_full_inbox_wakes_its_worker(void **state)
 }
 
 static void
+test_crypto_to_be_shared_wakes_a_worker(void **state)
+{
+	static struct spread jobs, none;
+
+	(void)state;
+	watch.spread = &jobs;
+	other.spread = &none;
+	atomic_store(&other.idle, IDLE_DOZING);
+	jobs.offered = 1;
+	assert_int_equal(idle_watch(&watch), 0);
+	assert_int_equal(woken, 0); /* of no SA */
+	atomic_store(&dp.spread_sas, 1);
+	assert_int_equal(idle_watch(&watch), 0);
+	assert_int_equal(woken, 1);
+	jobs.taken = 1;
+	assert_int_equal(idle_watch(&watch), 0);
+	assert_int_equal(woken, 1);
+	atomic_store(&dp.spread_sas, 0);
+}
+
+static void
 watch_looks(void)
 {
 	assert_int_equal(atomic_load(&other.idle), IDLE_DOZING);
@@ -231,6 +252,8 @@ main(void)
 			test_what_the_watch_finds_leaves_before_the_owner_goes_on, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(test_a_full_inbox_wakes_its_worker, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_crypto_to_be_shared_wakes_a_worker, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_worker_dozes_when_long_idle_and_takes_its_queues_back, set_up,
