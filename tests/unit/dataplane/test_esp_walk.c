@@ -192,7 +192,7 @@ clear_packet(const struct tunnel *t, uint16_t len)
 	union ip_addr src = address(t->inner, 11), dst = address(t->inner, 22);
 	enum drop_reason reason;
 
-	memset(packet(m), 0, sizeof(struct packet));
+	memset(packet_open(m), 0, sizeof(struct packet));
 	for (uint16_t i = 0; i < len; i++)
 		ip[i] = (uint8_t)(i * 13 + len);
 	if (t->inner == FAMILY_V4) {
@@ -245,7 +245,7 @@ open(struct gateway *g, struct burst *b)
 	for (unsigned int i = 0; i < b->n; i++) {
 		enum drop_reason reason;
 
-		memset(packet(b->m[i]), 0, sizeof(struct packet));
+		memset(packet_open(b->m[i]), 0, sizeof(struct packet));
 		packet(b->m[i])->in = 1;
 		assert_true(ip_parse(b->m[i], true, &reason));
 	}
@@ -422,7 +422,7 @@ our_own_packet_sent_back_to_us_moves_nothing(void **state)
 	tunnel_install(&a, &b, &t);
 	burst_add(&burst, sealed_packet(&a, &t));
 	assert_int_equal(sad_usage(a.dp->sad, sad_find(a.dp->sad, &id)).packets, 1);
-	memset(packet(burst.m[0]), 0, sizeof(struct packet));
+	memset(packet_open(burst.m[0]), 0, sizeof(struct packet));
 	packet(burst.m[0])->in = 1;
 	assert_true(ip_parse(burst.m[0], true, &(enum drop_reason){0}));
 	sad_stage(a.w, &burst);
