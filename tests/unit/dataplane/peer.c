@@ -443,3 +443,13 @@ peer_end(struct peer *p)
 	peer_stop(p);
 	engine_stop(p->e);
 }
+
+int
+peer_teardown(void **state)
+{
+	struct peer *p = *state;
+
+	engine_drain(p->e);
+	peer_end(p);
+	return 0;
+}

@@ -50,6 +50,9 @@ void peer_begin(struct peer *p, struct engine *e, unsigned int workers,
 		const struct tunnel *tunnels, unsigned int n, const struct sa **sas);
 void peer_end(struct peer *p);
 
+/* For cmocka: the end of the peer in *state, and of what its engine still has. */
+int peer_teardown(void **state);
+
 /* The engine's SA that receives, or sends, for that tunnel. */
 struct sa_control *peer_inbound(const struct peer *p, const struct tunnel *t);
 struct sa_control *peer_outbound(const struct peer *p, const struct tunnel *t);

@@ -529,17 +529,11 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
+	*state = &peer;
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, peer_teardown)
 
 int
 main(void)

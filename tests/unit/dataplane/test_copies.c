@@ -158,13 +158,7 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 2, NULL, 0, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
+	*state = &peer;
 	return 0;
 }
 
@@ -174,7 +168,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			C17_C21_each_of_many_packets_is_delivered_once_by_two_workers, setup,
-			teardown),
+			peer_teardown),
 	};
 
 	if (argc > 1)

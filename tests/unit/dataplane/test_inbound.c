@@ -489,18 +489,11 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
+	*state = &peer;
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	engine_drain(&e);
-	peer_end(&peer);
-	return 0;
-}
-
-#define inbound_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define inbound_test(f) cmocka_unit_test_setup_teardown(f, setup, peer_teardown)
 
 int
 main(void)

@@ -562,6 +562,7 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 1, tunnels, TUNNELS, sas);
+	*state = &peer;
 	return 0;
 }
 
@@ -569,17 +570,11 @@ static int
 setup_nat(void **state)
 {
 	peer_begin(&peer, &e, 1, NULL, 0, NULL);
+	*state = &peer;
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, peer_teardown)
 
 int
 main(void)
@@ -594,7 +589,7 @@ main(void)
 		TEST(C38_fragments_do_not_go_into_transport_mode),
 		TEST(transport_mode_is_for_its_own_addresses),
 		cmocka_unit_test_setup_teardown(C68_checksums_are_mended_behind_a_nat, setup_nat,
-						teardown),
+						peer_teardown),
 		TEST(C38_what_is_too_long_in_transport_mode_is_cut_behind_it),
 		TEST(beet_mode_sends_the_payload_alone),
 		TEST(beet_mode_clears_df_where_it_is_told_to),

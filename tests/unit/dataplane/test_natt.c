@@ -303,6 +303,7 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 1, NULL, 0, NULL);
+	*state = &peer;
 	memset(&heard, 0, sizeof(heard));
 	observer.next = NULL;
 	sad_observe(e.dp->sad, &observer);
@@ -310,14 +311,7 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, peer_teardown)
 
 int
 main(void)

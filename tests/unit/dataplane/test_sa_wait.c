@@ -32,9 +32,10 @@ static uint64_t now;
 static uint32_t number; /* of the last packet sent */
 
 static int
-start(unsigned int workers)
+start(void **state, unsigned int workers)
 {
 	peer_begin(&peer, &e, workers, &tunnel, 1, &sa);
+	*state = &peer;
 	e.config.spd.no_match = NO_MATCH_DISCARD;
 	sad_params_and_keys(peer_outbound(&peer, &tunnel), &lost);
 	assert_int_equal(sad_delete(e.dp->sad, &lost.id, NULL), 0);
@@ -47,20 +48,13 @@ start(unsigned int workers)
 static int
 setup(void **state)
 {
-	return start(1);
+	return start(state, 1);
 }
 
 static int
 setup_two_workers(void **state)
 {
-	return start(2);
-}
-
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
-	return 0;
+	return start(state, 2);
 }
 
 static uint32_t
@@ -449,8 +443,8 @@ a_full_inbox_loses_nothing(void **state)
 	w->inbox = inbox;
 }
 
-#define test(f)             cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define test_two_workers(f) cmocka_unit_test_setup_teardown(f, setup_two_workers, teardown)
+#define test(f)             cmocka_unit_test_setup_teardown(f, setup, peer_teardown)
+#define test_two_workers(f) cmocka_unit_test_setup_teardown(f, setup_two_workers, peer_teardown)
 
 int
 main(void)

@@ -178,13 +178,7 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 2, tunnels, TUNNELS, sas);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
+	*state = &peer;
 	return 0;
 }
 
@@ -194,7 +188,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			B42_every_packet_of_a_long_run_is_counted_as_its_sender_expects, setup,
-			teardown),
+			peer_teardown),
 	};
 
 	if (argc > 1)

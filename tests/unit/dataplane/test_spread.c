@@ -443,6 +443,7 @@ static int
 setup(void **state)
 {
 	peer_begin(&peer, &e, 2, &tunnel, 1, &far_sa);
+	*state = &peer;
 	owner = e.dp->workers[0];
 	helper = e.dp->workers[1];
 	out = peer_outbound(&peer, &tunnel)->sa;
@@ -454,14 +455,7 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	peer_end(&peer);
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, peer_teardown)
 
 int
 main(void)
