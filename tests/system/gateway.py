@@ -137,6 +137,15 @@ class Gateway:
         self.wan.send(tunnel.into.seal(packet, **how))
         return self.lan.receive(payload_is(packet[Raw].load), "the decrypted packet")
 
+    def there_and_back(self):
+        """Small packets and large ones, each way, in tunnels of both families."""
+        for outer in (4, 6):
+            tunnel = self.tunnel(outer)
+            for size in (0, 600, 1300):
+                there = udp(HOST[4], REMOTE[4], size=size)
+                assert self.outbound(tunnel, there)[1][Raw].load == there[Raw].load
+                self.inbound(tunnel, udp(REMOTE[6], HOST[6], size=size))
+
     # What becomes of a packet that must not pass.
 
     def fate(self, wire, *packets, fence):

@@ -18,21 +18,12 @@ from wire import Wire, payload_is
 pytestmark = pytest.mark.slow_under_sanitizer
 
 
-def there_and_back(gateway):
-    for outer in (4, 6):
-        tunnel = gateway.tunnel(outer)
-        for size in (0, 600, 1300):
-            there = udp(HOST[4], REMOTE[4], size=size)
-            assert gateway.outbound(tunnel, there)[1][Raw].load == there[Raw].load
-            gateway.inbound(tunnel, udp(REMOTE[6], HOST[6], size=size))
-
-
 @pytest.mark.parametrize("device", ["net_af_packet0,iface=wan0", "net_af_xdp0,iface=wan0",
                                     "vnet0,iface=wan0"])
 def test_a_veth_by(device):
     gateway = Gateway(ports={"wan": {"device": device}})
     try:
-        there_and_back(gateway)
+        gateway.there_and_back()
     finally:
         gateway.close()
 
@@ -42,7 +33,7 @@ def test_the_first_packets_of_two_af_xdp_ports_do_not_wait_for_the_next_ones():
         gateway = Gateway(ports={"lan": {"device": "net_af_xdp0,iface=lan0"},
                                  "wan": {"device": "net_af_xdp1,iface=wan0"}})
         try:
-            there_and_back(gateway)
+            gateway.there_and_back()
         finally:
             gateway.close()
 
@@ -104,7 +95,7 @@ def test_net_tap():
     gateway = TapGateway(ports={"wan": {"device": "net_tap0,iface=tapwire"}})
     try:
         helper("below_engine", gateway.gw.name, "tapwire")
-        there_and_back(gateway)
+        gateway.there_and_back()
     finally:
         gateway.close()
 
