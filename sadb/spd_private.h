@@ -57,7 +57,8 @@ static_assert(sizeof(struct entry) == 192, "an odd number of lines");
 LIST_HEAD(entry_list, entry);
 LIST_HEAD(lifetime_list, lifetime);
 
-#define TUPLE_BUCKETS 1024
+#define TUPLE_BITS    10
+#define TUPLE_BUCKETS (1u << TUPLE_BITS)
 
 /* A pair of prefix lengths that policies of one domain have. Workers read `has` alone. */
 struct tuple {
@@ -156,7 +157,7 @@ spd_chain(const struct spd *spd, uint64_t hash)
 static inline uint32_t
 tuple_bucket(uint64_t hash)
 {
-	return (uint32_t)(hash >> 54);
+	return (uint32_t)(hash >> (64 - TUPLE_BITS));
 }
 
 static inline uint32_t
