@@ -41,7 +41,8 @@ class Bench:
 
     @staticmethod
     def run(options):
-        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        words = [word for key, value in options.items()
+                 for word in ((f"--{key}",) if value is True else (f"--{key}", str(value)))]
         with tempfile.NamedTemporaryFile() as file:
             ran = subprocess.run([BUILD / "bench/sealane-bench", *words, "--json", file.name],
                                  capture_output=True, text=True)
@@ -132,6 +133,17 @@ def by_workers(bench):
                 alone.setdefault((way, size), mpps)
                 cells.append(f"{mpps:.2f} M/s ({mpps / alone[way, size]:.2f})")
         yield row(workers, *cells)
+
+
+def by_shared(bench):
+    yield from head("suite", *WAYS.values())
+    for suite, name in SUITES.items():
+        cells = []
+        for way in WAYS:
+            one, two = (bench(direction=way, suite=suite, size=1420, workers=workers, shared=True,
+                              lap=1024)["mpps"] for workers in (1, 2))
+            cells.append(f"{one:.2f} M/s, {two:.2f} M/s ({two / one:.2f})")
+        yield row(name, *cells)
 
 
 def by_burst(bench):
@@ -290,6 +302,10 @@ def page(bench, quick):
     yield from ["", "## By workers", "", draw_workers(bench), "",
                 "64 SAs; in brackets, times one worker.", ""]
     yield from by_workers(bench)
+    yield from ["", "## One SA on two workers", "",
+                "1420 bytes, one SA: one worker, and two with `workers.spread`, of which the first has all "
+                "packets, in its cache, and the other does a part of the crypto. In brackets, times one worker.", ""]
+    yield from by_shared(bench)
     yield from ["", "## How long a packet stays", "",
                 f"From the port that receives to the port that sends, {bench.packets:,} packets of 512 "
                 "bytes, outbound. A packet leaves in the poll that received it, however small the burst: "
