@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,14 +39,18 @@ def seal(engine):
         f"xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl {TUNNEL} proto esp reqid 1 mode tunnel"])
 
 
-def feed(exits, netns, engine, size, *devices):
-    """The other end of the engine's ports, in that namespace, until the end."""
+def feed(exits, last, netns, engine, size, *devices):
+    """
+    The other end of the engine's ports, in that namespace. It falls silent before the engine ends and
+    goes after it: net_memif stands no peer that goes amid packets.
+    """
     lan = next(row for row in engine.ctl("port", "show")["port"] if row["port"] == "lan")
     process = subprocess.Popen(
         netns.command(BUILD / "bench/sealane-feed", 0, size, lan["mac"], *devices),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    exits.callback(process.wait)
-    exits.callback(process.terminate)
+    last.callback(process.wait)
+    last.callback(process.kill)
+    exits.callback(process.send_signal, signal.SIGSTOP)
 
 
 def daemon(exits, netns, devices):
@@ -77,10 +82,11 @@ def memif(exits, size):
     netns = Netns("memif")
     exits.callback(netns.close)
     folder = exits.enter_context(tempfile.TemporaryDirectory())
+    last = exits.enter_context(contextlib.ExitStack())
     engine = daemon(exits, netns, {
         name: f"net_memif{i},id={i},role=server,socket={folder}/memif,socket-abstract=no"
         for i, name in enumerate(("lan", "wan"))})
-    feed(exits, netns, engine, size, *(
+    feed(exits, last, netns, engine, size, *(
         f"net_memif{i},id={i},role=client,socket={folder}/memif,socket-abstract=no" for i in (0, 1)))
     return engine
 
@@ -94,9 +100,10 @@ def veth(driver):
             helper("veth_new", netns.name, f"{name}0", far.name, f"{name}1")
             helper("below_engine", netns.name, f"{name}0")
             helper("below_engine", far.name, f"{name}1")
+        last = exits.enter_context(contextlib.ExitStack())
         engine = daemon(exits, netns, {
             name: f"{driver}{i},iface={name}0" for i, name in enumerate(("lan", "wan"))})
-        feed(exits, far, engine, size, "net_af_packet0,iface=lan1")
+        feed(exits, last, far, engine, size, "net_af_packet0,iface=lan1")
         return engine
     return make
 
