@@ -23,6 +23,7 @@ SUITES = {"aes128gcm16": "AES-GCM-128", "aes256gcm16": "AES-GCM-256",
 WAYS = {"out": "outbound", "in": "inbound"}
 SAS = (1, 100, 1_000, 10_000, 100_000, 1_000_000)
 BURSTS = (1, 2, 4, 8, 16, 32, 64)
+TRIES = 3
 WORKERS = range(1, min(os.cpu_count(), 4) + 1)
 
 
@@ -40,15 +41,26 @@ class Bench:
         return self.results[key]
 
     @staticmethod
-    def run(options):
-        words = [word for key, value in options.items()
-                 for word in ((f"--{key}",) if value is True else (f"--{key}", str(value)))]
+    def once(words):
+        """The result, or in what it ended."""
         with tempfile.NamedTemporaryFile() as file:
             ran = subprocess.run([BUILD / "bench/sealane-bench", *words, "--json", file.name],
                                  capture_output=True, text=True)
             if ran.returncode != 0:
-                sys.exit(f"{' '.join(words)}: {ran.stderr.splitlines()[-1:]}")
-            result = json.load(file)
+                return None, ran.stderr.splitlines()[-1:]
+            return json.load(file), None
+
+    def run(self, options):
+        """One worker faster than its crypto is a processor that changed its speed: tried again."""
+        words = [word for key, value in options.items()
+                 for word in ((f"--{key}",) if value is True else (f"--{key}", str(value)))]
+        for _ in range(TRIES):
+            result, error = self.once(words)
+            if result and (over(result) >= 0 or options.get("workers", 1) > 1):
+                break
+            print(f"{' '.join(words)}: once more, as {error or 'faster than its crypto'}", file=sys.stderr)
+        else:
+            sys.exit(f"{' '.join(words)}: {TRIES} times in vain")
         print(f"{' '.join(words)}: {result['ticks_per_packet']:.0f} ticks, the crypto alone "
               f"{result['limit_ticks_per_packet']:.0f}", file=sys.stderr)
         return result
