@@ -173,7 +173,7 @@ if single "build (tsan)" build build-tsan gcc \
 	-Db_sanitize=thread -Db_lundef=false -Dc_args=-DRTE_USE_C11_MEM_MODEL=1; then
 	counted "threads (tsan)" build-tsan/meson-logs/testlog.json \
 		meson test -C build-tsan --no-rebuild --print-errorlogs --timeout-multiplier 10 \
-		sadb_replay sadb_sad_threads sadb_spd_threads dataplane_fib dataplane_neigh
+		sadb_replay sadb_sad_threads sadb_spd_threads dataplane_fib dataplane_neigh spread
 fi
 
 if single "build (fuzz)" build_fuzz; then
