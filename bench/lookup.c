@@ -10,72 +10,43 @@
  * found in memory, not in cache. Then policies added and deleted a second, deleted in another
  * order.
  *
+ * SAs, inbound, by SPIs of the engine's choice, which name the SA's place, and by others, which a
+ * hash finds (lookup_sad.c): `burst` is nanoseconds a packet of the stage that finds the SAs of 64
+ * packets, `checked` with the one behind it, which looks at the window; `alone` a lookup when each
+ * waits for the result before.
+ *
  * Routes: by family and routes held, `burst` for lookups upon each other's heels.
  *
- *     lookup [MAX_POLICIES]
+ *     lookup [MAX]    of policies, and of SAs
  */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <rte_cycles.h>
 
 #include "dataplane/fib.h"
+#include "lookup.h"
+#include "orders.h"
 #include "sadb/spd.h"
 
-#define FLOWS   (1u << 18)
 #define SLICE   1024
 #define ROUNDS  5
 #define BASE    0x0a000000 /* 10.0.0.0 */
 #define RANGES  300
-#define NETWORK 12          /* bits: the devices of one */
-#define SCATTER 2654435761u /* a prime, so a multiple of it modulo n is a permutation */
+#define NETWORK 12 /* bits: the devices of one */
 
-enum order { SEQUENTIAL, RANDOM, ZIPF, ORDERS };
-
-static const char *const order_names[] = {"sequential", "random", "zipf"};
 static struct spd_query queries[FLOWS]; /* of routes, the flows alone */
-static uint64_t random_state = 88172645463325252;
-static double ticks_per_ns;
+double ticks_per_ns;
 
-static void
+void
 must(int error)
 {
 	if (error)
 		abort();
 }
 
-static double
-nanoseconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void
-calibrate(void)
-{
-	const struct timespec tenth = {.tv_nsec = 100000000};
-	double begin = nanoseconds();
-	uint64_t tsc = rte_rdtsc_precise();
-
-	nanosleep(&tenth, NULL);
-	ticks_per_ns = (double)(rte_rdtsc_precise() - tsc) / (nanoseconds() - begin);
-}
-
 /* ---- flows ---- */
-
-static uint64_t
-random_next(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
 
 /* Address n of a family, in a /8 of its own; IPv6's devices differ in the last 32 bits. */
 static union ip_addr
@@ -86,58 +57,22 @@ addr_of(uint8_t family, uint32_t n)
 	return (union ip_addr){.u64 = {rte_cpu_to_be_64(0x20010db800000000), rte_cpu_to_be_64(n)}};
 }
 
-/* Sums of the shares 1/1, 1/2 ... 1/n. */
-static double *
-shares_new(uint32_t n)
-{
-	double *shares = calloc(n, sizeof(*shares));
-
-	if (!shares)
-		abort();
-	for (uint32_t i = 0; i < n; i++)
-		shares[i] = (i > 0 ? shares[i - 1] : 0) + 1.0 / (i + 1);
-	return shares;
-}
-
-/* The devices that are asked most stand anywhere among the others. */
-static uint32_t
-zipf_next(const double *shares, uint32_t n)
-{
-	double at = (double)(random_next() >> 11) * 0x1p-53 * shares[n - 1];
-	uint32_t low = 0, high = n - 1;
-
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-
-		if (shares[middle] < at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return (uint32_t)((uint64_t)low * SCATTER % n);
-}
-
 static void
 flows_fill(uint8_t family, uint32_t hosts, enum order order)
 {
-	double *shares = order == ZIPF ? shares_new(hosts) : NULL;
+	static uint32_t host[FLOWS];
 
-	for (uint32_t i = 0; i < FLOWS; i++) {
-		uint32_t host = order == ZIPF     ? zipf_next(shares, hosts)
-				: order == RANDOM ? (uint32_t)((random_next() >> 32) * hosts >> 32)
-						  : i % hosts;
-
+	orders_fill(host, FLOWS, hosts, order);
+	for (uint32_t i = 0; i < FLOWS; i++)
 		queries[i] = (struct spd_query){
 			.flow = {.family = family,
 				 .proto = IPPROTO_UDP,
 				 .sport = RTE_BE16(40000),
 				 .dport = RTE_BE16(5683),
 				 .src = addr_of(family, 1),
-				 .dst = addr_of(family, host)},
+				 .dst = addr_of(family, host[i])},
 			.dir = SPD_OUT,
 		};
-	}
-	free(shares);
 }
 
 /* ---- measuring ---- */
@@ -278,10 +213,10 @@ change_all(struct devices *d, bool add)
 static double
 per_second(struct devices *d, bool add)
 {
-	double begin = nanoseconds();
+	double begin = orders_nanoseconds();
 
 	change_all(d, add);
-	return d->count / (nanoseconds() - begin) * 1e9;
+	return d->count / (orders_nanoseconds() - begin) * 1e9;
 }
 
 /* Each flow has its device's policy, and no other. */
@@ -375,7 +310,7 @@ bench_fib(struct reclaim *reclaim, uint8_t family, uint32_t n)
 	flows_fill(family, 1, RANDOM);
 	for (uint32_t i = 0; i < FLOWS; i++)
 		queries[i].flow.dst =
-			network_of(family, (uint32_t)((random_next() >> 32) * n >> 32));
+			network_of(family, (uint32_t)((orders_random() >> 32) * n >> 32));
 	printf("{\"lookup\": \"fib\", \"family\": %u, \"routes\": %u, \"burst\": %.1f, "
 	       "\"alone\": %.1f}\n",
 	       family, n, measure(routes_in_bursts, fib), measure(routes_alone, fib));
@@ -399,7 +334,7 @@ main(int argc, char **argv)
 
 	if (!sad)
 		return 1;
-	calibrate();
+	ticks_per_ns = orders_ticks_per_ns();
 	for (uint32_t n = 1000; n < max; n *= 10) {
 		bench_devices(reclaim, sad, FAMILY_V4, 2, n, false);
 		bench_devices(reclaim, sad, FAMILY_V6, 2, n, false);
@@ -408,6 +343,7 @@ main(int argc, char **argv)
 		bench_devices(reclaim, sad, FAMILY_V4, tuples, max, true);
 		bench_devices(reclaim, sad, FAMILY_V6, tuples, max, true);
 	}
+	bench_sad(max);
 	for (uint32_t n = 10; n <= 100000 && n <= max; n *= 10) {
 		bench_fib(reclaim, FAMILY_V4, n);
 		bench_fib(reclaim, FAMILY_V6, n);

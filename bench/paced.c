@@ -11,6 +11,7 @@
  *     SEALANE_PACKETS   a second; 0: whenever they are asked for
  *     SEALANE_HOSTS     how many
  *     SEALANE_SIZE      bytes of an IP packet
+ *     SEALANE_HURRY     the minute in which a worker remembers long turns is so many times shorter
  */
 #include <assert.h>
 #include <netinet/in.h>
@@ -24,6 +25,7 @@
 
 #include "dataplane/dataplane.h"
 #include "dataplane/room.h"
+#include "dataplane/turns.h"
 
 #define RING       4096
 #define FIRST_HOST 0x0a000000
@@ -45,12 +47,21 @@ static struct {
 	uint64_t missed;      /* written by the worker, read by the control thread */
 	uint32_t hosts, host;
 	uint16_t size, in; /* the port that it plays */
+	uint64_t hurry;
 } wire;
 
 int __real_ports_start(struct dataplane *dp, struct reason *why);
 int __wrap_ports_start(struct dataplane *dp, struct reason *why);
 struct rte_eth_stats __real_port_stats(struct port *port);
 struct rte_eth_stats __wrap_port_stats(struct port *port);
+uint64_t __real_turns_start(struct turns *t, uint64_t seconds, uint64_t hz);
+uint64_t __wrap_turns_start(struct turns *t, uint64_t seconds, uint64_t hz);
+void __real_turns_clock(struct turns *t, uint64_t seconds);
+void __wrap_turns_clock(struct turns *t, uint64_t seconds);
+uint64_t __real_turns_longest(const struct turns *t, enum turn kind, uint64_t seconds);
+uint64_t __wrap_turns_longest(const struct turns *t, enum turn kind, uint64_t seconds);
+uint64_t __real_turns_long(const struct turns *t, uint64_t seconds);
+uint64_t __wrap_turns_long(const struct turns *t, uint64_t seconds);
 
 static uint64_t
 setting(const char *name, uint64_t otherwise)
@@ -150,6 +161,7 @@ prepare(const struct dataplane *dp)
 	wire.rate = setting("SEALANE_PACKETS", 0);
 	wire.hosts = (uint32_t)setting("SEALANE_HOSTS", 1000);
 	wire.size = (uint16_t)setting("SEALANE_SIZE", 512);
+	wire.hurry = setting("SEALANE_HURRY", 1);
 	wire.pool = dp->pool;
 	wire.in = dp->ports[0].ethdev;
 	rte_eth_macaddr_get(wire.in, &h->ether.dst_addr);
@@ -186,4 +198,30 @@ __wrap_port_stats(struct port *port)
 	if (port->ethdev == wire.in)
 		stats.imissed = __atomic_load_n(&wire.missed, __ATOMIC_RELAXED);
 	return stats;
+}
+
+/* Seconds, for whoever notes turns: ports are there before the workers. */
+
+uint64_t
+__wrap_turns_start(struct turns *t, uint64_t seconds, uint64_t hz)
+{
+	return __real_turns_start(t, seconds * wire.hurry, hz);
+}
+
+void
+__wrap_turns_clock(struct turns *t, uint64_t seconds)
+{
+	__real_turns_clock(t, seconds * wire.hurry);
+}
+
+uint64_t
+__wrap_turns_longest(const struct turns *t, enum turn kind, uint64_t seconds)
+{
+	return __real_turns_longest(t, kind, seconds * wire.hurry);
+}
+
+uint64_t
+__wrap_turns_long(const struct turns *t, uint64_t seconds)
+{
+	return __real_turns_long(t, seconds * wire.hurry);
 }

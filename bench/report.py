@@ -216,12 +216,33 @@ def draw_workers(bench):
 # ---- tables without packets ----
 
 def lookups(quick):
-    """What bench/lookup prints, of policies alone."""
+    """What bench/lookup prints: of the most policies, and of SAs."""
     ran = subprocess.run([BUILD / "bench/lookup", "10000" if quick else "1000000"], check=True,
                          stdout=subprocess.PIPE, text=True).stdout.splitlines()
     results = [json.loads(line) for line in ran]
     most = max(r.get("policies", 0) for r in results)
-    return [r for r in results if r.get("policies") == most]
+    return ([r for r in results if r.get("policies") == most],
+            [r for r in results if r.get("lookup") == "sad"])
+
+
+SPIS = {"engine": "SPIs of the engine", "other": "other SPIs"}
+ORDERS = ("random", "zipf", "sequential")
+
+
+def draw_spis(results):
+    return draw("spis", "SAs of inbound packets, in bursts of 64", "SAs", "ns a packet", {
+        f"{name}, {order}": [(r["sas"], r["burst"]) for r in results
+                             if r["spis"] == spis and r["order"] == order]
+        for spis, name in SPIS.items() for order in ORDERS}, "set logscale x")
+
+
+def by_spis(results):
+    columns = [(spis, order) for spis in SPIS for order in ORDERS]
+    found = {(r["sas"], r["spis"], r["order"]): r for r in results}
+    yield from head("SAs", *(f"{SPIS[spis]}, {order}" for spis, order in columns))
+    for sas in sorted({r["sas"] for r in results}):
+        cells = [found[(sas, *column)] for column in columns]
+        yield row(f"{sas:,}", *(f"{r['burst']:.0f}, {r['checked']:.0f} ({r['alone']:.0f})" for r in cells))
 
 
 def draw_tuples(results):
@@ -253,6 +274,49 @@ def memory(quick):
         result = json.load(file)
     yield from head(f"{result.pop('SAs'):,.0f} SAs of AES-GCM-128", "each")
     yield from (row(what, f"{value:,.0f}") for what, value in result.items())
+
+
+# ---- the daemon's control socket ----
+
+def measured(program, *words):
+    """What a program that runs as root measures, in JSON."""
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run([sys.executable, ROOT / "bench" / program, *words, "--json", file.name], check=True,
+                       stdout=subprocess.DEVNULL)
+        return json.load(file)
+
+
+RATES = {"sas_added": "SAs added", "sas_added_again": "SAs added again", "sas_deleted": "SAs deleted",
+         "policies_added": "policies added", "sas_dumped": "SAs dumped"}
+
+
+def rates(quick):
+    if os.geteuid() != 0:
+        return ["(Run as root, the report measures the control socket here.)"]
+    rows = measured("rates.py", *(["--sas", "1000", "10000"] if quick else []))
+    picture = draw("rates", "The control socket of the daemon", "SAs", "thousands a second", {
+        RATES[key]: [(r["sas"], r[key] / 1000) for r in rows]
+        for key in ("sas_added", "sas_added_again", "sas_deleted", "policies_added")}, "set logscale x")
+    return [picture, "", *head("a second", *RATES.values()),
+            *(row(f"{r['sas']:,}", *(f"{r[key]:,.0f}" for key in RATES)) for r in rows)]
+
+
+def pauses(quick):
+    if os.geteuid() != 0:
+        return ["(Run as root, the report measures a worker's pauses here.)"]
+    result = measured("changes.py", "--short", "--rate", *(["50000"] if quick else ["25000", "50000", "100000"]))
+    times = result["times"]
+    picture = draw("pauses", f"A worker that forwards {result['capacity_per_second'] * result['load'] / 1e6:.1f} million "
+                   "packets a second", "messages a second", "", {
+                       name: [(t["messages_per_second"] / 1000, t[key]) for t in times]
+                       for key, name in (("gap_us", "longest pause, µs"),
+                                         ("long_gaps", "pauses of more than 100 µs, in 8 s"))},
+                   "set xlabel 'thousands of changes a second'")
+    lines = head("changes a second", "longest pause", "of more than 100 µs, in 8 s", "its core taken away, at most",
+                 "SAs rekeyed", "packets lost")
+    return [picture, "", *lines, *(
+        row(f"{t['messages_per_second']:,}", f"{t['gap_us']} µs", t["long_gaps"], f"{t['switched_gap_us']} µs",
+            f"{t.get('sas_rekeyed', 0):,}", f"{sum(t['lost'].values()):,}") for t in times)]
 
 
 # ---- the page ----
@@ -324,7 +388,13 @@ def page(bench, quick):
                 "the run ends if one does not. What is beyond 99 % is mostly the machine's other work.",
                 ""]
     yield from by_burst(bench)
-    results = lookups(quick)
+    results, spis = lookups(quick)
+    yield from ["", "## SAs by SPI", "", draw_spis(spis), "",
+                "Nanoseconds a packet of the stage that finds the SAs of a burst of 64 inbound packets, and with the "
+                "stage behind it that looks at the windows; in brackets one after the other, each waiting for the one before "
+                "(`bench/lookup`). An SPI that the engine chose names the SA's place, others are found by a hash. One SA's "
+                "packets in a row are found once.", ""]
+    yield from by_spis(spis)
     yield from ["", "## Policies by tuples", "", draw_tuples(results), "",
                 f"Nanoseconds a lookup in bursts of 64, of {results[0]['policies']:,} policies of a host each, "
                 f"in one tuple, and {results[0]['ranges']} for ports of networks in the others, which "
@@ -334,6 +404,16 @@ def page(bench, quick):
                 "With a policy for each SA and one worker (`bench/memory`); times are of sadb alone, fresh memory "
                 "included, which the system clears.", ""]
     yield from memory(quick)
+    yield from ["", "## Adding and deleting", "",
+                "Through the control socket of the daemon, many messages a datagram (`bench/rates.py`): of an engine that is "
+                "new, whose memory nobody has touched yet, and again with other keys when all are deleted.", ""]
+    yield from rates(quick)
+    yield from ["", "## Pauses", "",
+                "A worker on one processor forwards at 70 % of its capacity; on the other SAs and policies are added, "
+                "updated and deleted. How long it was away from its queues, as it measures it itself, in the short form "
+                "(`bench/changes.py --short`): eight seconds each, where the long one has a minute. Interrupts and a "
+                "hypervisor make pauses without any changes, too; packets are lost where another program takes its core away.", ""]
+    yield from pauses(quick)
     yield from ["", "## By port", "",
                 "The daemon itself (`bench/ports.py`), sealing with AES-GCM-128 what another process sends it, and "
                 "beside it the loop of above with bursts as full. *Memory* is a source and a sink in the daemon: "
