@@ -7,7 +7,7 @@ was built here. The newer asks with more words: SA_DIR, LASTUSED, the acquire's 
 import pytest
 
 from between import Asking
-from ikenet import Flow, Site, Switch, configure, moon_and_sun, watched
+from ikenet import Client, Flow, Site, Switch, configure, moon_and_sun, watched
 from netns import wait_for
 
 ALICE, BOB = "10.1.0.2", "10.2.0.2"
@@ -95,7 +95,7 @@ def test_host2host_transport(sites, eye):
     configure(moon, sun, children={"net": {"mode": "transport"}})
     moon.charon.initiate("net")
     before = moon.sealed()
-    moon.netns.run("ping", "-q", "-c", 3, "-i", "0.01", sun.address)
+    Client("moon", moon.netns).ping(sun.address)
     assert moon.sealed() == (before[0] + 3, before[1] + 3)
 
 
