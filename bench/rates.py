@@ -33,7 +33,7 @@ def control(engine, sas, *words):
 
 def measure(sas):
     netns = Netns("rates")
-    port = {"name": "wan", "device": "net_null0", "side": "unprotected"}
+    port = {"name": "wan", "device": "net_null0,no-rx=1", "side": "unprotected"}
     try:
         engine = Engine(netns, [port], sad={"max_sas": sas}, spd={"max_policies": sas})
         rates = control(engine, sas)

@@ -228,17 +228,18 @@ expected(const char *name, name_fn *name_of, size_fn *size_of)
 static int
 check_key(const char *name, name_fn *name_of, size_fn *size_of, uint32_t bits, struct reason *why)
 {
-	struct words lengths = expected(name, name_of, size_of);
+	struct words lengths;
 
+	if (bits % 8 == 0 && has_size(name, name_of, size_of, bits / 8))
+		return 0;
+	lengths = expected(name, name_of, size_of);
 	if (!lengths.text[0])
 		return reason_set(why, ENOSYS, "unknown algorithm: %s", name);
 	if (bits % 8)
 		return reason_set(why, EINVAL, "bad key length: %u bits for %s, expected %s bytes",
 				  bits, name, lengths.text);
-	if (!has_size(name, name_of, size_of, bits / 8))
-		return reason_set(why, EINVAL, "bad key length: %u for %s, expected %s", bits / 8,
-				  name, lengths.text);
-	return 0;
+	return reason_set(why, EINVAL, "bad key length: %u for %s, expected %s", bits / 8, name,
+			  lengths.text);
 }
 
 /*
@@ -248,15 +249,16 @@ check_key(const char *name, name_fn *name_of, size_fn *size_of, uint32_t bits, s
 static int
 check_auth_icv(const char *name, uint32_t bits, struct reason *why)
 {
-	struct words lengths = expected(name, auth_name, icv_bits);
+	struct words lengths;
 
-	if (bits == 0 && same_name(name, HMAC_SHA256))
+	if (bits == 0 ? !same_name(name, HMAC_SHA256) : has_size(name, auth_name, icv_bits, bits))
+		return 0;
+	lengths = expected(name, auth_name, icv_bits);
+	if (bits == 0)
 		return reason_set(
 			why, EINVAL,
 			"no ICV length for %s, which means 96 bits: expected %s (RFC 4868)", name,
 			lengths.text);
-	if (bits == 0 || has_size(name, auth_name, icv_bits, bits))
-		return 0;
 	return reason_set(why, EINVAL, "bad ICV length: %u bits for %s, expected %s%s", bits, name,
 			  lengths.text, same_name(name, HMAC_SHA256) ? " (RFC 4868)" : "");
 }
