@@ -109,6 +109,7 @@ struct sad *
 sad_new(const struct sad_config *config, struct reason *why)
 {
 	struct sad *sad;
+	int err;
 
 	if (check_config(config, why) != 0)
 		return NULL;
@@ -123,8 +124,12 @@ sad_new(const struct sad_config *config, struct reason *why)
 		reason_set(why, ENOMEM, "no memory for a SAD of %u SAs", config->max_sas);
 		goto err_free;
 	}
-	if (getrandom(sad->secret, sizeof(sad->secret), 0) != sizeof(sad->secret) ||
-	    getrandom(&sad->seed, sizeof(sad->seed), 0) != sizeof(sad->seed)) {
+	err = key_prints_init(sad);
+	if (err == -ENOMEM) {
+		reason_set(why, ENOMEM, "no memory to hash keys");
+		goto err_free;
+	}
+	if (err != 0 || getrandom(&sad->seed, sizeof(sad->seed), 0) != sizeof(sad->seed)) {
 		reason_set(why, EIO, "the system gives no random numbers");
 		goto err_free;
 	}
@@ -160,7 +165,7 @@ sad_free(struct sad *sad)
 	kept_memory_end(&sad->kept);
 	memory_unmap(&sad->slots_memory);
 	memory_unmap(&sad->arena_memory);
-	crypto_zeroize(sad->secret, sizeof(sad->secret));
+	key_prints_free(sad);
 	free(sad);
 }
 

@@ -21,8 +21,9 @@
  * under no ICV: of two live SAs with one key and one SPI, each would take the packets of the other
  * once more, so there is only one, whatever the suite.
  */
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <sys/random.h>
 
 #include "sad_private.h"
 
@@ -32,6 +33,34 @@
 /* With ESN: below 2^64 by more than all workers can have under way. */
 #define SEQ_LIMIT_ESN (UINT64_MAX - (UINT64_C(1) << 20))
 #define SEQ_LIMIT_32  UINT32_MAX
+
+/* HMAC-SHA-256 under a secret that nobody else knows. */
+int
+key_prints_init(struct sad *sad)
+{
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	uint8_t secret[32];
+	int err = 0;
+
+	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+		err = -EIO;
+	sad->prints = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+	EVP_MAC_free(hmac);
+	if (!err && (!sad->prints || !EVP_MAC_init(sad->prints, secret, sizeof(secret), params)))
+		err = -ENOMEM;
+	crypto_zeroize(secret, sizeof(secret));
+	return err;
+}
+
+void
+key_prints_free(struct sad *sad)
+{
+	EVP_MAC_CTX_free(sad->prints);
+}
 
 static uint8_t
 iv_half(const union ip_addr *src, const union ip_addr *dst)
@@ -52,18 +81,20 @@ print_key(const struct sad *sad, const struct sa_params *p, struct key_print *pr
 	uint8_t text[3 + sizeof(p->salt) + 2 * SAD_KEY_MAX] = {suite->key_len, suite->salt_len,
 							       auth_key_len};
 	uint8_t *at = text + 3, digest[EVP_MAX_MD_SIZE];
-	unsigned int len;
+	size_t len;
+	bool done;
 
 	memcpy(at, p->salt, suite->salt_len);
 	memcpy(at += suite->salt_len, p->key, suite->key_len);
 	memcpy(at += suite->key_len, p->auth_key, auth_key_len);
 	at += auth_key_len;
-	if (!HMAC(EVP_sha256(), sad->secret, sizeof(sad->secret), text, (size_t)(at - text), digest,
-		  &len)) {
-		crypto_zeroize(text, sizeof(text));
-		return -ENOMEM;
-	}
+	/* Without a key: with the one that it has. */
+	done = EVP_MAC_init(sad->prints, NULL, 0, NULL) &&
+	       EVP_MAC_update(sad->prints, text, (size_t)(at - text)) &&
+	       EVP_MAC_final(sad->prints, digest, &len, sizeof(digest));
 	crypto_zeroize(text, sizeof(text));
+	if (!done)
+		return -ENOMEM;
 	memcpy(print, digest, sizeof(*print));
 	return 0;
 }

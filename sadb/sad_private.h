@@ -80,7 +80,7 @@ struct sad {
 	struct wheel wheel; /* in ticks of SAD_TICK_MS */
 	uint64_t now;       /* wall-clock milliseconds of the last tick */
 	struct tombstones tombstones;
-	uint8_t secret[32]; /* of this process: for key prints */
+	struct evp_mac_ctx_st *prints; /* of keys: OpenSSL's, with a secret of this process */
 	struct sad_observer *observers;
 };
 
@@ -147,6 +147,9 @@ struct key_state { /* where a new SA starts */
 	uint64_t iv_base;
 	uint64_t seq_limit;
 };
+
+int key_prints_init(struct sad *sad); /* 0, -ENOMEM, or -EIO without random numbers */
+void key_prints_free(struct sad *sad);
 
 /* 0; -EINVAL for a key in use; -ENOMEM. */
 int key_admit(struct sad *sad, const struct sa_params *p, struct key_state *state,

@@ -39,16 +39,15 @@ __wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset)
 	return fails() ? MAP_FAILED : __real_mmap64(at, size, prot, flags, fd, offset);
 }
 
-unsigned char *__real_HMAC(const void *md, const void *key, int key_len, const unsigned char *d,
-			   size_t n, unsigned char *out, unsigned int *out_len);
-unsigned char *__wrap_HMAC(const void *md, const void *key, int key_len, const unsigned char *d,
-			   size_t n, unsigned char *out, unsigned int *out_len);
+REFUSE_WHEN_TOLD(void *, EVP_MAC_CTX_new, (void *mac), (mac))
 
-unsigned char *
-__wrap_HMAC(const void *md, const void *key, int key_len, const unsigned char *d, size_t n,
-	    unsigned char *out, unsigned int *out_len)
+int __real_EVP_MAC_init(void *ctx, const unsigned char *key, size_t len, const void *params);
+int __wrap_EVP_MAC_init(void *ctx, const unsigned char *key, size_t len, const void *params);
+
+int
+__wrap_EVP_MAC_init(void *ctx, const unsigned char *key, size_t len, const void *params)
 {
-	return fails() ? NULL : __real_HMAC(md, key, key_len, d, n, out, out_len);
+	return fails() ? 0 : __real_EVP_MAC_init(ctx, key, len, params);
 }
 
 static void
