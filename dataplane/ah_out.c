@@ -56,7 +56,7 @@ transport_encap(struct rte_mbuf *m)
 {
 	struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
-	struct esp_front front = esp_transport_front(m);
+	struct esp_front front = esp_transport_front(m, p);
 	uint32_t len = sa_ah_len(sa);
 	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *ah = header + front.len - len;
 	uint8_t next_header = header[front.next_at];
@@ -67,7 +67,7 @@ transport_encap(struct rte_mbuf *m)
 	memmove(header - len, header, front.len);
 	memcpy(ah, sa_outer(sa), sa->outer_len);
 	write_ah(sa, (struct ah_header *)ah, next_header, p->seq);
-	esp_transport_mend(m, front.next_at, IPPROTO_AH);
+	esp_transport_mend(m, p->family, front.next_at, IPPROTO_AH);
 	p->proto = IPPROTO_AH;
 	p->l4_off = front.len;
 	return true;

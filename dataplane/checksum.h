@@ -11,11 +11,14 @@
 
 #include "packet.h"
 
-/* Changes a checksum for a 16-bit word under it that changes (RFC 1624, equation 3). */
+/*
+ * Changes a checksum for a 16-bit word under it that changes (RFC 1624, equation 3), or for two,
+ * of which `from` and `to` are the sums.
+ */
 static inline rte_be16_t
-checksum_replace(rte_be16_t sum, rte_be16_t from, rte_be16_t to)
+checksum_replace(rte_be16_t sum, uint32_t from, uint32_t to)
 {
-	uint32_t s = (uint16_t)~sum + (uint32_t)(uint16_t)~from + to;
+	uint32_t s = (uint16_t)~sum + 2 * UINT32_C(0xffff) - from + to;
 
 	s = (s & 0xffff) + (s >> 16);
 	s = (s & 0xffff) + (s >> 16);

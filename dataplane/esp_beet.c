@@ -124,32 +124,31 @@ write_outer(uint8_t *at, const struct sa *sa, const struct fields *f, uint32_t l
 	return (uint8_t *)(esp + 1);
 }
 
-bool
-esp_beet_encap(struct rte_mbuf *m, struct crypto_op *op)
+uint16_t
+esp_beet_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op)
 {
-	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
-	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *);
-	struct fields fields = get_fields(inner, p->family);
-	uint32_t options = options_len(p), pseudo = pseudo_len(options);
-	uint32_t taken = header_len(p->family), len = rte_pktmbuf_pkt_len(m) - taken + pseudo;
+	const struct sa *sa = inner->sa;
+	uint64_t seq = packet(m)->seq;
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *), family = inner->family;
+	struct fields fields = get_fields(ip, family);
+	uint32_t options = options_len(inner), pseudo = pseudo_len(options);
+	uint32_t taken = header_len(family), len = rte_pktmbuf_pkt_len(m) - taken + pseudo;
 	uint32_t pad_len = esp_padding(len, sa->align);
 	uint32_t front = pseudo + sa->outer_len + sa->iv_len;
 	uint32_t back = pad_len + ESP_TRAILER + sa->icv_len;
-	uint8_t next = p->family == FAMILY_V4 ? ((struct rte_ipv4_hdr *)inner)->next_proto_id
-					      : ((struct rte_ipv6_hdr *)inner)->proto;
+	uint8_t next = family == FAMILY_V4 ? ((struct rte_ipv4_hdr *)ip)->next_proto_id
+					   : ((struct rte_ipv6_hdr *)ip)->proto;
 	uint8_t *at;
 
 	if (rte_pktmbuf_headroom(m) + taken < front || rte_pktmbuf_tailroom(m) < back)
-		return false;
+		return 0;
 
 	/* 1. Trailer behind the payload. */
 	at = packet_append(m, (uint16_t)back);
 	esp_write_trailer(at, pad_len, options != 0 ? IPPROTO_BEETPH : next);
 
 	/* 2. The inner header goes, but for its options. */
-	p->l2_len = 0;
-	packet_adj(m, (uint16_t)taken);
+	packet_narrow(m, taken, rte_pktmbuf_pkt_len(m) - taken);
 	at = packet_prepend(m, (uint16_t)front);
 	if (options != 0)
 		write_pseudo(at + front - pseudo, options, next);
@@ -157,15 +156,12 @@ esp_beet_encap(struct rte_mbuf *m, struct crypto_op *op)
 	/* 3. The outer one, with what the inner one said. */
 	if ((sa->flags & SA_NOPMTUDISC) != 0)
 		fields.fragment_offset = 0;
-	at = write_outer(at, sa, &fields, rte_pktmbuf_pkt_len(m), p->seq);
-	esp_write_iv(at, sa->iv_len, sa->iv_base + p->seq);
+	at = write_outer(at, sa, &fields, rte_pktmbuf_pkt_len(m), seq);
+	esp_write_iv(at, sa->iv_len, sa->iv_base + seq);
 
 	/* 4. What the crypto stage is to do. */
-	esp_op_seal(op, sa, at - sizeof(struct esp_header), len + pad_len + ESP_TRAILER, p->seq);
-	p->family = sa->family;
-	p->proto = sa->carrier;
-	p->l4_off = (uint16_t)header_len(sa->family);
-	return true;
+	esp_op_seal(op, sa, at - sizeof(struct esp_header), len + pad_len + ESP_TRAILER, seq);
+	return (uint16_t)header_len(sa->family);
 }
 
 uint32_t
@@ -185,7 +181,7 @@ static bool
 take_pseudo(struct rte_mbuf *m, uint32_t *options, uint8_t *next_header)
 {
 	struct beet_options h;
-	uint32_t all;
+	uint32_t all, taken;
 
 	if (rte_pktmbuf_pkt_len(m) < sizeof(h))
 		return false;
@@ -193,9 +189,10 @@ take_pseudo(struct rte_mbuf *m, uint32_t *options, uint8_t *next_header)
 	all = (h.len + 1u) * 8;
 	if (h.pad_len > 4 || h.pad_len % 4 != 0 || all > rte_pktmbuf_pkt_len(m))
 		return false;
-	*options = all - (uint32_t)sizeof(h) - h.pad_len;
+	taken = (uint32_t)sizeof(h) + h.pad_len;
+	*options = all - taken;
 	*next_header = h.next_header;
-	packet_adj(m, (uint16_t)(sizeof(h) + h.pad_len));
+	packet_narrow(m, taken, rte_pktmbuf_pkt_len(m) - taken);
 	return *options <= IPV4_OPTIONS_MAX;
 }
 
@@ -242,18 +239,16 @@ next_header_fits(uint8_t family, uint8_t next_header)
 }
 
 enum drop_reason
-esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
+esp_beet_decap(struct rte_mbuf *m, const struct packet *outer, uint8_t next_header, uint32_t front,
+	       uint32_t len)
 {
-	struct packet *p = packet(m);
-	const struct selector *sel = &p->sa->control->detail->sel;
-	struct fields fields = get_fields(rte_pktmbuf_mtod(m, const void *), p->family);
+	const struct selector *sel = &outer->sa->control->detail->sel;
+	struct fields fields = get_fields(rte_pktmbuf_mtod(m, const void *), outer->family);
 	uint32_t options = 0;
 
 	if (!next_header_fits(sel->family, next_header))
 		return DROP_NEXT_HEADER;
-	p->l2_len = 0;
-	packet_adj(m, (uint16_t)front);
-	packet_cut(m, len);
+	packet_narrow(m, front, len);
 	if (next_header == IPPROTO_BEETPH && !take_pseudo(m, &options, &next_header))
 		return DROP_INNER;
 	if (!next_header_fits(sel->family, next_header) || next_header == IPPROTO_BEETPH)

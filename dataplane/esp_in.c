@@ -471,6 +471,7 @@ parse_mode(struct worker *w, struct rte_mbuf *m)
 	const struct sa *sa = p->sa;
 	enum drop_reason reason;
 
+	p->l2_len = 0;
 	p->flags = (uint16_t)((p->flags & ~PACKET_UDP_ENCAP) | PACKET_DECRYPTED);
 	p->spi_lead = 0;
 	if (!ip_parse(m, false, &reason) || p->fragment != 0)
@@ -487,7 +488,7 @@ enum drop_reason
 inbound_mode(struct worker *w, struct rte_mbuf *m, uint8_t next_header, uint32_t front,
 	     uint32_t len)
 {
-	enum drop_reason reason = esp_mode_decap(m, next_header, front, len);
+	enum drop_reason reason = esp_mode_decap(m, packet(m), next_header, front, len);
 
 	return reason == DROP_COUNT ? parse_mode(w, m) : reason;
 }
@@ -519,13 +520,16 @@ struct opened {
 	uint8_t tos;         /* of the outer header */
 	bool leads;          /* there is one, the last on `clear` but for those like it, */
 	uint8_t next_header; /* with this around it */
-	struct ip_like like;
+	union {
+		struct ip_like like; /* tunnel mode: the inner header */
+		uint32_t ports;      /* beside it: what is behind the header */
+	};
 };
 
 /*
  * Where the outer header changes the inner one, it does it one by one: packets whose inner headers
  * are alike, and have the ECN field of the outer one, stay as they are. So do those without a
- * checksum to mend.
+ * checksum to mend, whose ports stand where the payload begins.
  */
 static inline void
 lead(struct opened *o, const struct rte_mbuf *m, uint8_t next_header)
@@ -536,11 +540,15 @@ lead(struct opened *o, const struct rte_mbuf *m, uint8_t next_header)
 
 	o->leads = ip_may_lead(m) && (sa->flags & SA_DECAP_DSCP) == 0 &&
 		   (!tunnel || ((tos ^ o->tos) & ECN_MASK) == 0) &&
-		   (tunnel || sa->carrier != IPPROTO_UDP);
+		   (tunnel || (sa->carrier != IPPROTO_UDP && next_header != IPPROTO_BEETPH));
 	if (!o->leads)
 		return;
 	o->next_header = next_header;
-	ip_like_begin(&o->like, m, sizeof(uint32_t), UINT32_MAX);
+	if (likely(tunnel))
+		ip_like_begin(&o->like, m, sizeof(uint32_t), UINT32_MAX);
+	else
+		memcpy(&o->ports, rte_pktmbuf_mtod_offset(m, const void *, packet(m)->l4_off),
+		       sizeof(o->ports));
 }
 
 /* Where the payload of opened packets is, and, once stripped, what it is. */
@@ -559,37 +567,45 @@ payload_of(const struct packet *p)
 	};
 }
 
+/*
+ * Whether a packet is like the last one that leads, and, in tunnel mode, what was protected becomes
+ * it then. In other modes its header is made of the outer one and of the SA alone, so that only the
+ * ports are still to be compared.
+ */
+static inline bool
+is_like(const struct opened *o, struct rte_mbuf *m, const struct payload *in, bool tunnel)
+{
+	uint32_t ports;
+
+	if (unlikely(!o->leads || in->next_header != o->next_header))
+		return false;
+	if (likely(tunnel))
+		return ip_like_parse(&o->like, m, in->front, in->len, true);
+	memcpy(&ports, rte_pktmbuf_mtod_offset(m, const void *, in->front), sizeof(ports));
+	return in->len >= sizeof(ports) && ports == o->ports;
+}
+
 /* What was protected becomes the packet, and joins `clear`; or why not. */
 static inline enum drop_reason
 unwrap(struct worker *w, struct opened *o, struct rte_mbuf *m, const struct payload *in)
 {
-	bool tunnel = o->outer.sa->mode == SA_MODE_TUNNEL;
-	uint32_t front = in->front, len = in->len;
-	uint8_t next_header = in->next_header;
-	enum drop_reason reason;
+	bool tunnel = o->outer.sa->mode == SA_MODE_TUNNEL, like = is_like(o, m, in, tunnel);
+	enum drop_reason reason = DROP_COUNT;
 
-	if (unlikely(!tunnel)) {
-		packet_tell(m, &o->outer);
-		reason = esp_mode_decap(m, next_header, front, len);
-		if (reason != DROP_COUNT)
-			return reason;
-		front = 0;
-		len = rte_pktmbuf_pkt_len(m);
-	}
-	if (likely(o->leads && next_header == o->next_header &&
-		   ip_like_parse(&o->like, m, front, len, tunnel))) {
+	if (unlikely(!tunnel))
+		reason = esp_mode_decap(m, &o->outer, in->next_header, in->front, in->len);
+	if (likely(like && reason == DROP_COUNT)) {
 		burst_add_like(&w->clear, m);
 		return DROP_COUNT;
 	}
-	if (likely(tunnel)) {
+	if (likely(reason == DROP_COUNT)) {
 		packet_tell(m, &o->outer);
-		reason = inbound_inner(w, m, next_header, front, len);
-	} else {
-		reason = parse_mode(w, m);
+		reason = tunnel ? inbound_inner(w, m, in->next_header, in->front, in->len)
+				: parse_mode(w, m);
 	}
 	if (unlikely(reason != DROP_COUNT))
 		return reason;
-	lead(o, m, next_header);
+	lead(o, m, in->next_header);
 	inbound_join(w, m);
 	return DROP_COUNT;
 }

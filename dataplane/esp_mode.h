@@ -16,45 +16,47 @@
 struct esp_front {
 	uint16_t len, next_at;
 };
-struct esp_front esp_transport_front(const struct rte_mbuf *m);
+struct esp_front esp_transport_front(const struct rte_mbuf *m, const struct packet *p);
 
 /* Completes a header in front of a payload that became another: its protocol, lengths, checksum. */
-void esp_transport_mend(struct rte_mbuf *m, uint32_t next_at, uint8_t next);
+void esp_transport_mend(struct rte_mbuf *m, uint8_t family, uint32_t next_at, uint8_t next);
 
 /*
- * Puts ESP into the packet, but for the crypto, which `op` is told. False where the mbuf has no
- * room; it is unchanged then.
+ * Puts ESP into a packet of which `inner` is known, but for the crypto, which `op` is told. Returns
+ * the bytes of IP header in front; 0 where the mbuf has no room: it is unchanged then.
  */
-bool esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op);
-bool esp_beet_encap(struct rte_mbuf *m, struct crypto_op *op);
+uint16_t esp_transport_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op);
+uint16_t esp_beet_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op);
 
 /*
- * Takes ESP, and UDP if any, or AH out of an opened packet, which has `len` bytes of payload behind
- * its first `front` and is to be parsed again. DROP_COUNT where it may go on.
+ * Takes ESP, and UDP if any, or AH out of an opened packet of which `outer` is known, and which has
+ * `len` bytes of payload behind its first `front`. It is to be parsed again, without L2 header.
+ * DROP_COUNT where it may go on.
  */
-enum drop_reason esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front,
-				     uint32_t len);
-enum drop_reason esp_beet_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front,
-				uint32_t len);
+enum drop_reason esp_transport_decap(struct rte_mbuf *m, const struct packet *outer,
+				     uint8_t next_header, uint32_t front, uint32_t len);
+enum drop_reason esp_beet_decap(struct rte_mbuf *m, const struct packet *outer, uint8_t next_header,
+				uint32_t front, uint32_t len);
 
 /* The largest packet that the packet's SA fits into `mtu` bytes with the headers of this one. */
 uint32_t esp_transport_mtu(const struct rte_mbuf *m, uint32_t mtu);
 uint32_t esp_beet_mtu(const struct rte_mbuf *m, uint32_t mtu);
 
 /* Each of them by the mode of the packet's SA. */
-static inline bool
-esp_mode_encap(struct rte_mbuf *m, struct crypto_op *op)
+static inline uint16_t
+esp_mode_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op)
 {
-	return packet(m)->sa->mode == SA_MODE_BEET ? esp_beet_encap(m, op)
-						   : esp_transport_encap(m, op);
+	return inner->sa->mode == SA_MODE_BEET ? esp_beet_encap(m, inner, op)
+					       : esp_transport_encap(m, inner, op);
 }
 
 static inline enum drop_reason
-esp_mode_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
+esp_mode_decap(struct rte_mbuf *m, const struct packet *outer, uint8_t next_header, uint32_t front,
+	       uint32_t len)
 {
-	return packet(m)->sa->mode == SA_MODE_BEET
-		       ? esp_beet_decap(m, next_header, front, len)
-		       : esp_transport_decap(m, next_header, front, len);
+	return outer->sa->mode == SA_MODE_BEET
+		       ? esp_beet_decap(m, outer, next_header, front, len)
+		       : esp_transport_decap(m, outer, next_header, front, len);
 }
 
 static inline uint32_t

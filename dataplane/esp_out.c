@@ -122,9 +122,8 @@ seq_reserve(struct worker *w, struct burst *b)
 	}
 }
 
-/* Tunnel mode, for a packet of that family. False where the mbuf has no room; it is unchanged then.
- */
-static inline bool
+/* Tunnel mode, for a packet of that family; as esp_mode_encap(). */
+static inline uint16_t
 tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_mbuf *m,
 	     struct crypto_op *op)
 {
@@ -137,7 +136,7 @@ tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_m
 
 	outer = packet_widen(m, sa->outer_len + iv_len, text_len - len + sa->icv_len);
 	if (unlikely(outer == NULL))
-		return false;
+		return 0;
 
 	/* 1. Trailer behind the inner packet. */
 	esp_write_trailer(inner + len, pad_len, family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
@@ -155,15 +154,7 @@ tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_m
 		esp_op_plain(op, sa, esp, text_len);
 	else
 		esp_op_seal(op, sa, esp, text_len, seq);
-	return true;
-}
-
-/* Beside tunnel mode each packet has a header of its own; they are as alike as they were. */
-static bool
-mode_encap(struct burst *b, unsigned int i, struct crypto_op *op)
-{
-	burst_part(b, i, 1);
-	return esp_mode_encap(b->m[i], op);
+	return sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 }
 
 /* Ahead of the crypto stage, while there are headers to write. */
@@ -175,20 +166,13 @@ fetch_key(const struct worker *w, const struct rte_mbuf *m)
 	crypto_key_fetch(w->crypto, sa->suite, sa->key, rte_pktmbuf_pkt_len(m) + ESP_TRAILER);
 }
 
-/* What is known of a run, from b->m[i] on, now that it is sealed in an SA. */
+/* What is known of a run now that it is sealed in an SA, behind so many bytes of IP header. */
 static inline void
-become_outer(const struct worker *w, struct burst *b, unsigned int i, unsigned int n,
-	     const struct sa *sa)
+become_outer(const struct worker *w, struct packet *p, const struct sa *sa, uint16_t l4_off)
 {
-	struct packet *p = packet(b->m[i]);
-
-	if (likely(sa->mode == SA_MODE_TUNNEL)) {
-		p->family = sa->family;
-		p->l4_off = sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr)
-						    : sizeof(struct rte_ipv6_hdr);
-	} else {
-		burst_join(b, i, n);
-	}
+	p->family = sa->family;
+	p->proto = sa->carrier;
+	p->l4_off = l4_off;
 	p->flow_hash = esp_flow_hash(sa);
 	p->vrf = w->dp->ifaces[p->out].vrf;
 }
@@ -202,11 +186,15 @@ encap_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
 	uint8_t family = p->family;
 	bool tunnel = sa->mode == SA_MODE_TUNNEL;
 	unsigned int end = i + n;
+	uint16_t l4_off = 0;
 
 	fetch_key(w, b->m[i]);
 	for (unsigned int k = i; k < end;) {
-		if (likely(tunnel ? tunnel_encap(w, sa, family, b->m[k], &w->ops[k])
-				  : mode_encap(b, k, &w->ops[k]))) {
+		uint16_t front = tunnel ? tunnel_encap(w, sa, family, b->m[k], &w->ops[k])
+					: esp_mode_encap(b->m[k], packet(b->m[i]), &w->ops[k]);
+
+		if (likely(front != 0)) {
+			l4_off = front;
 			k++;
 			continue;
 		}
@@ -214,7 +202,7 @@ encap_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
 		end--;
 	}
 	if (likely(end > i))
-		become_outer(w, b, i, end - i, sa);
+		become_outer(w, packet(b->m[i]), sa, l4_off);
 	return end - i;
 }
 

@@ -67,33 +67,30 @@ front_v6(const uint8_t *ip, uint32_t l4_off)
 }
 
 struct esp_front
-esp_transport_front(const struct rte_mbuf *m)
+esp_transport_front(const struct rte_mbuf *m, const struct packet *p)
 {
-	const struct packet *p = packet(m);
-
 	if (p->family == FAMILY_V6)
 		return front_v6(rte_pktmbuf_mtod(m, const uint8_t *), p->l4_off);
 	return (struct esp_front){p->l4_off, offsetof(struct rte_ipv4_hdr, next_proto_id)};
 }
 
 void
-esp_transport_mend(struct rte_mbuf *m, uint32_t next_at, uint8_t next)
+esp_transport_mend(struct rte_mbuf *m, uint8_t family, uint32_t next_at, uint8_t next)
 {
 	uint32_t len = rte_pktmbuf_pkt_len(m);
 	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *);
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)header;
 	struct rte_ipv6_hdr *ip6 = (struct rte_ipv6_hdr *)header;
 
-	if (packet(m)->family == FAMILY_V4) {
-		rte_be16_t total = rte_cpu_to_be_16((uint16_t)len), sum = ip->hdr_checksum;
-
+	if (family == FAMILY_V4) {
+		rte_be16_t total = rte_cpu_to_be_16((uint16_t)len);
 		/* The number of what follows is the low byte of its word. */
-		sum = checksum_replace(sum, ip->total_length, total);
-		sum = checksum_replace(sum, rte_cpu_to_be_16(ip->next_proto_id),
-				       rte_cpu_to_be_16(next));
+		uint32_t from = ip->total_length + (uint32_t)rte_cpu_to_be_16(ip->next_proto_id);
+		uint32_t to = total + (uint32_t)rte_cpu_to_be_16(next);
+
 		ip->next_proto_id = next;
 		ip->total_length = total;
-		ip->hdr_checksum = sum;
+		ip->hdr_checksum = checksum_replace(ip->hdr_checksum, from, to);
 	} else {
 		header[next_at] = next;
 		ip6->payload_len = rte_cpu_to_be_16((uint16_t)(len - sizeof(*ip6)));
@@ -115,12 +112,12 @@ write_esp(uint8_t *at, const struct sa *sa, uint64_t seq, uint32_t len)
 	return at + sizeof(esp);
 }
 
-bool
-esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op)
+uint16_t
+esp_transport_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op)
 {
-	struct packet *p = packet(m);
-	const struct sa *sa = p->sa;
-	struct esp_front front = esp_transport_front(m);
+	const struct sa *sa = inner->sa;
+	uint64_t seq = packet(m)->seq;
+	struct esp_front front = esp_transport_front(m, inner);
 	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *at, *iv;
 	uint32_t len = rte_pktmbuf_pkt_len(m), payload = len - front.len;
 	uint32_t pad_len = esp_padding(payload, sa->align);
@@ -128,27 +125,25 @@ esp_transport_encap(struct rte_mbuf *m, struct crypto_op *op)
 
 	at = packet_widen(m, sa->outer_len + sa->iv_len, text_len - payload + sa->icv_len);
 	if (unlikely(at == NULL))
-		return false;
+		return 0;
 
 	/* 1. Trailer behind the payload, with what stood behind the header. */
 	esp_write_trailer(header + len, pad_len, header[front.next_at]);
 
 	/* 2. The header moves forward; ESP, its number and its IV come behind it. */
 	move_header(at, header, front.len);
-	iv = write_esp(at + front.len, sa, p->seq, rte_pktmbuf_pkt_len(m) - front.len);
-	esp_write_iv(iv, sa->iv_len, sa->iv_base + p->seq);
+	iv = write_esp(at + front.len, sa, seq, rte_pktmbuf_pkt_len(m) - front.len);
+	esp_write_iv(iv, sa->iv_len, sa->iv_base + seq);
 
 	/* 3. The header says so. */
-	esp_transport_mend(m, front.next_at, sa->carrier);
+	esp_transport_mend(m, inner->family, front.next_at, sa->carrier);
 
 	/* 4. What the crypto stage is to do. */
 	if (likely(esp_op_is_plain(sa)))
 		esp_op_plain(op, sa, iv - sizeof(struct esp_header), text_len);
 	else
-		esp_op_seal(op, sa, iv - sizeof(struct esp_header), text_len, p->seq);
-	p->proto = sa->carrier;
-	p->l4_off = front.len;
-	return true;
+		esp_op_seal(op, sa, iv - sizeof(struct esp_header), text_len, seq);
+	return front.len;
 }
 
 /* Where the number of what is behind the headers of a parsed packet stands. */
@@ -178,19 +173,17 @@ next_header_fits(uint8_t family, uint8_t next_header)
 }
 
 enum drop_reason
-esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uint32_t len)
+esp_transport_decap(struct rte_mbuf *m, const struct packet *outer, uint8_t next_header,
+		    uint32_t front, uint32_t len)
 {
-	struct packet *p = packet(m);
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
-	uint32_t removed = front - p->l4_off, next_at = last_next_at(ip, p);
+	uint32_t removed = front - outer->l4_off, next_at = last_next_at(ip, outer);
 
-	if (!next_header_fits(p->family, next_header))
+	if (!next_header_fits(outer->family, next_header))
 		return DROP_NEXT_HEADER;
-	move_header(ip + removed, ip, p->l4_off);
-	p->l2_len = 0;
-	packet_adj(m, (uint16_t)removed);
-	packet_cut(m, p->l4_off + len);
-	esp_transport_mend(m, next_at, next_header);
+	move_header(ip + removed, ip, outer->l4_off);
+	packet_narrow(m, removed, outer->l4_off + len);
+	esp_transport_mend(m, outer->family, next_at, next_header);
 	return DROP_COUNT;
 }
 
@@ -198,7 +191,7 @@ esp_transport_decap(struct rte_mbuf *m, uint8_t next_header, uint32_t front, uin
 uint32_t
 esp_transport_mtu(const struct rte_mbuf *m, uint32_t mtu)
 {
-	uint32_t front = esp_transport_front(m).len;
+	uint32_t front = esp_transport_front(m, packet(m)).len;
 	uint32_t payload = mtu < front ? 0 : esp_inner_mtu(packet(m)->sa, mtu - front);
 
 	return payload == 0 ? 0 : front + payload;

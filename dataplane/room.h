@@ -83,6 +83,16 @@ packet_append(struct rte_mbuf *m, uint16_t len)
 	return at;
 }
 
+/* Takes bytes off the front, where the L2 header is then gone, and leaves `len`. */
+static inline void
+packet_narrow(struct rte_mbuf *m, uint32_t front, uint32_t len)
+{
+	m->data_off += (uint16_t)front;
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	room_fit(m, 0);
+}
+
 /* Both: bytes in front, and behind. The new beginning, or NULL without room for them. */
 static inline void *
 packet_widen(struct rte_mbuf *m, uint32_t front, uint32_t back)

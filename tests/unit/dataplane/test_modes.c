@@ -558,6 +558,71 @@ C38_fragments_do_not_go_into_beet_mode(void **state)
 	assert_null(engine_sent(&e, 1));
 }
 
+/* ---- packets of a burst ---- */
+
+static void
+discard_port(enum spd_dir dir, uint16_t port)
+{
+	struct spd_params p = {
+		.action = SPD_DISCARD,
+		.id = {.dir = (uint8_t)dir,
+		       .sel = {.family = FAMILY_V4,
+			       .proto = IPPROTO_UDP,
+			       .dport = rte_cpu_to_be_16(port),
+			       .dport_mask = UINT16_MAX}},
+	};
+
+	assert_int_equal(spd_add(e.dp->spd, &p, false, NULL), 0);
+}
+
+/* Receives a datagram, after `front` bytes that stand in the text, and lets nobody look at it yet.
+ */
+static void
+receive_udp(unsigned int tunnel, uint64_t seq, size_t front, uint8_t next, uint16_t sport,
+	    uint16_t dport)
+{
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(text + front);
+	size_t len = front + put_udp(text + front, 64);
+
+	udp->src_port = rte_cpu_to_be_16(sport);
+	udp->dst_port = rte_cpu_to_be_16(dport);
+	len = peer_trailer(sas[tunnel], text, len, next);
+	len = peer_seal(&peer, sas[tunnel], seq, text, len, frame);
+	engine_receive(&e, 1, engine_frame(&e, frame, len));
+}
+
+static void
+assert_outside_the_selectors(uint64_t n)
+{
+	struct worker_counters c;
+
+	engine_settle(&e);
+	workers_sum(e.dp, &c);
+	assert_int_equal(c.drops[DROP_SELECTOR], n);
+	engine_drain(&e);
+}
+
+static void
+C52_each_packet_of_a_burst_has_ports_of_its_own(void **state)
+{
+	static const uint8_t pseudo[8] = {IPPROTO_UDP, 0, 4, 0, 1, 1, 1, 1};
+
+	discard_port(SPD_IN, 53);
+	discard_port(SPD_FWD, 53);
+	for (uint64_t seq = 1; seq < 9; seq++)
+		receive_udp(T4, seq, 0, IPPROTO_UDP, 1111, seq % 4 == 0 ? 53 : 2222);
+	assert_outside_the_selectors(2);
+	for (uint64_t seq = 1; seq < 9; seq++)
+		receive_udp(BEET4, seq, 0, IPPROTO_UDP, 1111, seq % 4 == 0 ? 53 : 2222);
+	assert_outside_the_selectors(4);
+	/* A pseudo header that looks like the ports of the datagram before. */
+	memcpy(text, pseudo, sizeof(pseudo));
+	for (uint64_t seq = 9; seq < 17; seq++)
+		receive_udp(BEET4, seq, sizeof(pseudo), BEETPH, IPPROTO_UDP << 8,
+			    seq % 4 == 0 ? 53 : 4 << 8);
+	assert_outside_the_selectors(6);
+}
+
 static int
 setup(void **state)
 {
@@ -597,6 +662,7 @@ main(void)
 		TEST(beet_mode_gives_the_inner_header_back),
 		TEST(B20_B21_a_pseudo_header_that_is_not_right_is_dropped),
 		TEST(C38_fragments_do_not_go_into_beet_mode),
+		TEST(C52_each_packet_of_a_burst_has_ports_of_its_own),
 	};
 
 	engine_eal();
