@@ -120,7 +120,7 @@ make_tables(struct gateway *g, const struct options *o)
 		bench_fail("the backend cannot do %s", crypto_suites[o->suite].name);
 	dp->config = &g->config;
 	dp->backend = o->backend;
-	atomic_init(&dp->spread_sas, sad.spread);
+	atomic_init(&dp->sharing, sad.spread);
 	dp->reclaim = reclaim_new(o->workers);
 	sad.crypto = g->crypto;
 	sad.reclaim = dp->reclaim;

@@ -5,8 +5,9 @@
  * anywhere, workers, control thread and sockets. bench/changes.py runs it.
  *
  * The first port receives UDP to one host after the other of 10.0.0.0 and up, and the second sends.
- * Packets come by the clock, into a ring as long as a NIC's. What finds it full is lost, and counts
- * as the port's `rx_missed`. Clear text that is about to leave ends the program.
+ * Packets come by the clock, to the first worker, into a ring as long as a NIC's. What finds it
+ * full is lost, and counts as the port's `rx_missed`. Clear text that is about to leave ends the
+ * program.
  *
  *     SEALANE_PACKETS   a second; 0: whenever they are asked for
  *     SEALANE_HOSTS     how many
@@ -38,8 +39,9 @@ struct headers {
 
 static_assert(sizeof(struct headers) == 14 + 20 + 8, "headers stand as on the wire");
 
-/* The worker's, but for `missed`. */
+/* The first worker's, but for `missed`. */
 static struct {
+	void *queue; /* the one that packets come by */
 	struct rte_mempool *pool;
 	struct headers headers;
 	uint64_t rate, begin; /* packets a second, TSC */
@@ -111,7 +113,8 @@ source(void *queue, struct rte_mbuf **frames, uint16_t n)
 {
 	uint64_t most = wire.rate != 0 ? arrived() : n;
 
-	(void)queue;
+	if (queue != wire.queue)
+		return 0;
 	if (most < n)
 		n = (uint16_t)most;
 	if (n == 0 || rte_pktmbuf_alloc_bulk(wire.pool, frames, n) != 0)
@@ -164,6 +167,7 @@ prepare(const struct dataplane *dp)
 	wire.hurry = setting("SEALANE_HURRY", 1);
 	wire.pool = dp->pool;
 	wire.in = dp->ports[0].ethdev;
+	wire.queue = rte_eth_fp_ops[wire.in].rxq.data[0];
 	rte_eth_macaddr_get(wire.in, &h->ether.dst_addr);
 	h->ether.src_addr = (struct rte_ether_addr){{0x02, 0, 0, 0, 0, 0x42}};
 	h->ether.ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);

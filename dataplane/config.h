@@ -15,7 +15,7 @@
 struct fib_prefix;
 
 enum config_polling { POLLING_ADAPTIVE, POLLING_BUSY };
-enum config_spread { SPREAD_OFF, SPREAD_ALWAYS };
+enum config_spread { SPREAD_OFF, SPREAD_AUTO, SPREAD_ALWAYS };
 enum config_side { SIDE_PROTECTED, SIDE_UNPROTECTED };
 enum config_no_match { NO_MATCH_DISCARD, NO_MATCH_BYPASS };
 enum config_fragments { FRAGMENTS_PASS, FRAGMENTS_DISCARD };

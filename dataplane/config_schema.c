@@ -21,6 +21,7 @@ static const cyaml_strval_t polling_names[] = {
 
 static const cyaml_strval_t spread_names[] = {
 	{"off", SPREAD_OFF},
+	{"auto", SPREAD_AUTO},
 	{"always", SPREAD_ALWAYS},
 };
 

@@ -82,7 +82,7 @@ start_databases(struct dataplane *dp, struct crypto_ctx *crypto, struct reason *
 		.reclaim = dp->reclaim,
 	};
 
-	atomic_init(&dp->spread_sas, sad.spread);
+	atomic_init(&dp->sharing, sad.spread);
 	dp->sad = sad_new(&sad, why);
 	if (!dp->sad)
 		goto err;

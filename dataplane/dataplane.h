@@ -47,11 +47,11 @@ struct dataplane {
 	struct worker *workers[WORKERS_MAX];
 	unsigned int workers_count;
 
-	_Atomic uint32_t spread_sas; /* SAs that are SA_SPREAD; not 0 where all are */
-	struct host *host;           /* the helper thread of the TAPs */
-	struct waiting *waiting;     /* packets without a neighbour, see waiting.h */
-	struct sa_wait *sa_wait;     /* packets without an SA, see sa_wait.h */
-	struct natt *natt;           /* NAT traversal, natt.h */
+	_Atomic uint32_t sharing; /* not 0 while workers may offer each other batches, spread.h */
+	struct host *host;        /* the helper thread of the TAPs */
+	struct waiting *waiting;  /* packets without a neighbour, see waiting.h */
+	struct sa_wait *sa_wait;  /* packets without an SA, see sa_wait.h */
+	struct natt *natt;        /* NAT traversal, natt.h */
 	_Atomic uint64_t natt_ports[(UINT16_MAX + 1) / 64]; /* a bit for each, see natt_is_port() */
 	struct rte_ring *acquires;    /* struct acquire, from workers to the control thread */
 	_Atomic uint32_t ip_ids;      /* identifications given out to workers, see worker_ip_id() */

@@ -239,8 +239,8 @@ static inline bool
 may_spread(const struct worker *w, const struct sa *sa)
 {
 	/* Relaxed: from the next burst on, at worst. */
-	return ((atomic_load_explicit(&sa->owner, memory_order_relaxed) & SA_SPREAD) | w->lent) !=
-	       0;
+	return ((atomic_load_explicit(&sa->owner, memory_order_relaxed) & SA_SPREAD) |
+		w->unusual) != 0;
 }
 
 void
@@ -261,7 +261,7 @@ replay_stage(struct worker *w, struct burst *b)
 			packet_drop(w, burst_take(b, i), reason);
 			end--;
 		}
-		if (unlikely(may_spread(w, esp.sa)) && end > begin && spread_takes(w, esp.sa)) {
+		if (unlikely(may_spread(w, esp.sa)) && spread_takes(w, esp.sa, end - begin)) {
 			burst_append(&w->inbound_spread, b, begin, end - begin);
 			burst_cut(b, begin, end - begin);
 			i = begin;

@@ -97,12 +97,12 @@ seq_reserve(struct worker *w, struct burst *b)
 		uint64_t first = 0;
 		bool spread = false;
 
-		if (unlikely(((owner ^ w->id) | w->lent) != 0)) {
+		if (unlikely(((owner ^ w->id) | w->unusual) != 0)) {
 			if ((owner & SA_OWNER) != w->id) {
 				hand_over(w, b, i, n, owner & SA_OWNER);
 				continue;
 			}
-			spread = spread_takes(w, sa);
+			spread = spread_takes(w, sa, n);
 		}
 		granted = sa_seq_reserve(sa, n, &first);
 		__builtin_prefetch(sa_outer(sa));

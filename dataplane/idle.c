@@ -68,7 +68,7 @@ static bool
 has_offers(const struct dataplane *dp)
 {
 	/* Relaxed: seen a poll later at worst. */
-	if (atomic_load_explicit(&dp->spread_sas, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&dp->sharing, memory_order_relaxed) == 0)
 		return false;
 	for (unsigned int i = 0; i < dp->workers_count; i++)
 		if (spread_offers(dp->workers[i]->spread))

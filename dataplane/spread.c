@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "spread.h"
 
+#include <netinet/in.h>
+
 #include <rte_cycles.h>
 #include <rte_malloc.h>
 
@@ -8,9 +10,11 @@
 #include "walk.h"
 #include "worker.h"
 
-#define LEAST       16 /* packets at once that are worth sharing */
-#define AHEAD       2  /* jobs that are left to others while more comes */
-#define PATIENCE_MS 100
+#define LEAST         16 /* packets at once that are worth sharing, */
+#define LEAST_RUN     8  /* those of one SA */
+#define AHEAD         2  /* jobs that are left to others while more comes */
+#define PATIENCE_MS   100
+#define PLACES_ENOUGH (SPREAD_JOBS * 3 / 4)
 
 struct spread *
 spread_new(int socket)
@@ -53,17 +57,20 @@ spread_free(struct spread *s)
 }
 
 bool
-spread_takes(const struct worker *w, const struct sa *sa)
+spread_takes(const struct worker *w, const struct sa *sa, unsigned int n)
 {
 	struct spread *s = w->spread;
 
-	/* Relaxed: from the next burst on, at worst. */
-	if ((atomic_load_explicit(&sa->owner, memory_order_relaxed) & SA_SPREAD) != 0)
-		return s != NULL;
+	if (s == NULL || n == 0)
+		return false;
 	for (uint32_t i = s->passed; i != offered(s); i++)
 		if (job_at(s, i)->sa == sa)
 			return true;
-	return false;
+	if (n < LEAST_RUN || sa->proto != IPPROTO_ESP)
+		return false;
+	/* Relaxed: from the next burst on, at worst. */
+	return w->lends ||
+	       (atomic_load_explicit(&sa->owner, memory_order_relaxed) & SA_SPREAD) != 0;
 }
 
 /* ---- jobs are offered ---- */
@@ -94,16 +101,24 @@ offer(struct worker *w, struct rte_mbuf *const *m, unsigned int n, bool open)
 	memcpy(job->m, m, n * sizeof(*m));
 	crypto_texts(m, n, open, job->texts);
 	w->count.held += n;
+	w->count.offered += n;
 	w->lent++;
 	/* Release: whoever takes the job sees it, and its packets as they are. */
 	atomic_store_explicit(&s->offered, offered(s) + 1, memory_order_release);
 }
 
-/* True where the burst is small enough, and nothing is in front of it: it is done at once. */
+/* Whether somebody still has a job that was given up. */
+static bool
+misses_one(const struct spread *s)
+{
+	return s->retired != s->passed;
+}
+
+/* Of a burst that is small, or while one is missing, if nothing is in front: it is done at once. */
 static bool
 alone(const struct spread *s, const struct burst *b)
 {
-	return !waits(s) && (b->n < LEAST || !has_place(s));
+	return !waits(s) && (b->n < LEAST || misses_one(s));
 }
 
 static void
@@ -162,6 +177,18 @@ work(struct worker *w, struct spread_job *job, bool far)
 	atomic_store_explicit(&job->done, true, memory_order_release);
 }
 
+/* One of its own; others count what they do themselves. */
+static void
+work_timed(struct worker *w, struct spread_job *job)
+{
+	struct spread *s = w->spread;
+	uint64_t begin = rte_rdtsc();
+
+	work(w, job, false);
+	s->least = RTE_MIN(s->least, (rte_rdtsc() - begin) / job->n);
+	s->own++;
+}
+
 /* One job, of another worker's. */
 static unsigned int
 help(struct worker *w)
@@ -188,13 +215,14 @@ is_done(const struct spread_job *job)
 	return atomic_load_explicit(&job->done, memory_order_acquire);
 }
 
-/* Whether somebody has had the next one for too long: it is given up then. */
+/* Whether somebody has had the next one for too long, or while places run short: it is given up. */
 static bool
 is_lost(const struct worker *w, const struct spread_job *job)
 {
 	const struct spread *s = w->spread;
 
-	return unlikely(w->tsc - job->since > s->patience) &&
+	return unlikely(w->tsc - job->since > s->patience ||
+			offered(s) - s->retired > PLACES_ENOUGH) &&
 	       s->passed != atomic_load_explicit(&s->taken, memory_order_relaxed);
 }
 
@@ -303,7 +331,7 @@ own(struct worker *w, unsigned int ahead)
 	/* Relaxed: others may have taken more by now. */
 	while (offered(s) - atomic_load_explicit(&s->taken, memory_order_relaxed) > ahead &&
 	       (job = take(s)) != NULL)
-		work(w, job, false);
+		work_timed(w, job);
 	pass_on(w);
 	retire(w);
 }
@@ -314,7 +342,7 @@ spread_turn(struct worker *w, unsigned int came)
 	unsigned int jobs = w->lent;
 
 	if (jobs > 0)
-		own(w, came > 0 ? AHEAD : 0);
+		own(w, came > 0 && !misses_one(w->spread) ? AHEAD : 0);
 	if (came < LEAST)
 		jobs += help(w);
 	return jobs;

@@ -46,6 +46,14 @@ struct spread {
 	uint32_t mark;                        /* offered when `token` was read (reclaim.h) */
 	uint64_t token;
 	uint64_t patience; /* TSC ticks after which a job is lost */
+	uint64_t least;    /* ticks a packet that the worker took for a job of its own */
+	uint32_t own;      /* jobs that it did itself */
+	struct {           /* as of the last spread_review() */
+		uint64_t tsc, busy;
+		uint32_t offered, own;
+		uint64_t until; /* TSC before which it does not try again */
+	} review;
+	alignas(64) _Atomic uint32_t busy; /* percent of its time, read by others */
 	struct spread_job jobs[SPREAD_JOBS];
 };
 
@@ -54,10 +62,10 @@ struct spread *spread_new(int socket);
 void spread_free(struct spread *s); /* and the packets in it; no worker runs */
 
 /*
- * Whether packets of an SA go this way, asked where it is SA_SPREAD or the worker has jobs under
- * way: an SA's packets do not overtake those that do.
+ * Whether `n` packets of an SA in a row go this way, asked where it is SA_SPREAD or the worker is
+ * `unusual`: an SA's packets do not overtake those of it that are under way.
  */
-bool spread_takes(const struct worker *w, const struct sa *sa);
+bool spread_takes(const struct worker *w, const struct sa *sa, unsigned int n);
 
 /*
  * Each poll, where spread_in_use(): does a part of the worker's own jobs, all of them if nothing
@@ -74,6 +82,12 @@ spread_offers(const struct spread *s)
 	return atomic_load_explicit(&s->taken, memory_order_relaxed) !=
 	       atomic_load_explicit(&s->offered, memory_order_relaxed);
 }
+
+/*
+ * Now and then, on the worker's own thread: decides whether it lends (workers.spread auto), and
+ * tells others how busy it is. In spread_auto.c.
+ */
+void spread_review(struct worker *w);
 
 /* The quiescent state of a worker with jobs under way. */
 void spread_quiescent(struct worker *w);

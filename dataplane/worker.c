@@ -36,6 +36,7 @@ read_clock(struct worker *w)
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	w->now = (uint64_t)ts.tv_sec;
 	turns_clock(&w->turns, w->now);
+	spread_review(w);
 	w->clock_due = w->tsc + rte_get_tsc_hz() / CLOCK_PER_SECOND;
 }
 

@@ -39,6 +39,7 @@ struct worker_counters {
 	uint64_t path_mtus;         /* of SAs, learnt */
 	uint64_t ecn_odd;           /* packets with ECN fields that should not occur together */
 	uint64_t sa_wait_overflows; /* dropped, as too many waited for an SA */
+	uint64_t offered;           /* packets, for others to seal or open */
 	uint64_t helped;            /* packets of other workers, sealed or opened for them */
 	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
 	struct {
@@ -60,8 +61,15 @@ struct worker {
 	uint32_t idle_polls;    /* in succession */
 	_Atomic uint32_t idle;  /* enum idle_state: who polls the queues */
 	uint32_t ip_id, ip_id_end; /* of this worker's block: worker_ip_id() */
-	uint32_t lent;             /* jobs in `spread`, from their offer until they are retired */
-	struct spread *spread;     /* spread.h; NULL where there are no others to share with */
+	/* Why a packet may have to go another way than most, where that is looked at. */
+	union {
+		uint32_t unusual; /* any of these */
+		struct {
+			uint16_t lent; /* jobs in `spread`, from their offer until retired */
+			bool lends;    /* runs of any SA that are long enough are shared */
+		};
+	};
+	struct spread *spread; /* spread.h; NULL where there are no others to share with */
 
 	/* Between the lists of stages (walk.c). At most one poll's packets each. */
 	struct burst inbound;                 /* ESP for us, at sad_lookup */
@@ -115,7 +123,7 @@ static inline bool
 spread_in_use(const struct worker *w)
 {
 	/* Relaxed: in the next poll, at worst. */
-	return w->lent != 0 || atomic_load_explicit(&w->dp->spread_sas, memory_order_relaxed) != 0;
+	return w->lent != 0 || atomic_load_explicit(&w->dp->sharing, memory_order_relaxed) != 0;
 }
 
 /* Takes the worker's next block of IP identifications. */

@@ -13,9 +13,11 @@ import signal
 
 import pytest
 
-from esp import Tunnel
+from esp import SUITES, Tunnel
 from gateway import OURS, THEIRS
 from ikenet import esp_numbers, kind_of
+from netns import wait_for
+from paced import NEXT, Paced
 from two_gateways import HOSTS, UNDER_WAY, Traffic, two_gateways
 
 FLOWS = 8
@@ -180,3 +182,22 @@ def test_a_deletion_amid_packets_lets_none_out_in_clear(fat):
     fat.round()
     fat.check("no_sa_out", "no_sa_in")
     assert fat.came > 0
+
+
+@pytest.fixture
+def full(netns):
+    """One worker has more to do than it can, all of one SA, and another one nothing."""
+    paced = Paced(netns("full"), 1, 0, 1420, cores=CORES,
+                  workers={"cores": list(CORES), "polling": "adaptive", "spread": "auto"})
+    yield paced
+    paced.kill()  # counters do not agree while packets come
+
+
+def test_a_full_worker_shares_while_it_pays(full):
+    suite = next(suite for suite in SUITES if suite.name == "chacha20poly1305")
+    tunnel = Tunnel(OURS[4], NEXT["address"], suite=suite)
+    assert sum(w["offered"] for w in full.ctl("worker", "show")["worker"]) == 0
+    full.batch([f"xfrm state add {tunnel.state('o')}",
+                f"xfrm policy add src 0.0.0.0/0 dst {HOSTS} dir out {tunnel.template('o')}"])
+    wait_for(lambda: sum(w["helped"] for w in full.ctl("worker", "show")["worker"]) > ENOUGH,
+             "another worker to help")

@@ -196,6 +196,7 @@ small_file_gets_every_default(void **state)
 	assert_non_null(c);
 	assert_int_equal(c->workers.cores_count, 1);
 	assert_int_equal(c->workers.polling, POLLING_ADAPTIVE);
+	assert_int_equal(c->workers.spread, SPREAD_OFF);
 	assert_int_equal(c->ports_count, 1);
 	assert_string_equal(c->ports[0].name, "lan");
 	assert_string_equal(c->ports[0].host_interface, "lan");
@@ -246,7 +247,7 @@ every_key_arrives(void **state)
 	char *errors;
 
 	c = load(
-		"workers: {cores: [0], polling: busy}\n"
+		"workers: {cores: [0], polling: busy, spread: auto}\n"
 		"ports:\n"
 		"- name: wan\n"
 		"  device: net_af_packet0,iface=veth0\n"
@@ -276,6 +277,7 @@ every_key_arrives(void **state)
 	assert_string_equal(errors, "");
 	assert_non_null(c);
 	assert_int_equal(c->workers.polling, POLLING_BUSY);
+	assert_int_equal(c->workers.spread, SPREAD_AUTO);
 	assert_string_equal(c->ports[0].device, "net_af_packet0,iface=veth0");
 	assert_int_equal(c->ports[0].side, SIDE_UNPROTECTED);
 	assert_int_equal(c->ports[0].mtu, 9000);

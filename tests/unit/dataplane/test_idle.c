@@ -174,13 +174,13 @@ test_crypto_to_be_shared_wakes_a_worker(void **state)
 	jobs.offered = 1;
 	assert_int_equal(idle_watch(&watch), 0);
 	assert_int_equal(woken, 0); /* of no SA */
-	atomic_store(&dp.spread_sas, 1);
+	atomic_store(&dp.sharing, 1);
 	assert_int_equal(idle_watch(&watch), 0);
 	assert_int_equal(woken, 1);
 	jobs.taken = 1;
 	assert_int_equal(idle_watch(&watch), 0);
 	assert_int_equal(woken, 1);
-	atomic_store(&dp.spread_sas, 0);
+	atomic_store(&dp.sharing, 0);
 }
 
 static void

@@ -33,7 +33,7 @@ static const struct sa *far_sa; /* the peer's, to seal with */
 static struct sa *out, *in;
 static struct worker *owner, *helper;
 static uint32_t given, left; /* packets: into the engine, out of it */
-static atomic_bool over, helps;
+static atomic_bool over, it_helps;
 
 /* As if another worker had received it and handed it over: held until it is taken. */
 static void
@@ -375,21 +375,27 @@ a_job_that_does_not_come_back_stops_nothing(void **state)
 	nothing_is_under_way();
 }
 
+/* One batch is lost, not all that come behind it. */
 static void
-all_places_taken_is_counted(void **state)
+a_job_that_does_not_come_back_is_given_up_when_places_run_short(void **state)
 {
+	struct spread_job *job = &owner->spread->jobs[0];
+
 	begin_jobs();
 	owner->spread->taken++;
-	while (owner->lent < SPREAD_JOBS) {
+	left = job->n;
+	for (unsigned int i = 0; i < SPREAD_JOBS; i++) {
 		give_clear(BURST, INNER);
 		polls(owner, 1);
+		assert_in_range(owner->lent, 1, SPREAD_JOBS - 1);
+		assert_int_equal(owner->count.drops[DROP_HANDOVER], 0);
+		take_out(1);
 	}
-	give_clear(BURST, INNER);
-	polls(owner, 1);
-	assert_in_range(owner->count.drops[DROP_HANDOVER], 1, BURST);
-	atomic_store(&owner->spread->jobs[0].done, true);
+	atomic_store(&job->done, true);
 	engine_settle(&e);
-	engine_drain(&e);
+	take_out(1);
+	assert_int_equal(left, given);
+	assert_int_equal(owner->count.drops[DROP_HANDOVER], job->n);
 	nothing_is_under_way();
 }
 
@@ -403,6 +409,114 @@ jobs_under_way_at_the_end_are_freed(void **state)
 	e.dp->workers[0] = helper; /* freed with the engine */
 	e.dp->workers_count = 1;
 	assert_int_equal(rte_mempool_in_use_count(e.dp->pool), 0);
+}
+
+/* ---- by itself, as load asks for it ---- */
+
+#define PERIOD (rte_get_tsc_hz() / 64) /* between reviews */
+
+/* A period passes in which a worker was so busy. */
+static void
+pass_busy(struct worker *w, uint64_t percent)
+{
+	w->tsc += PERIOD;
+	w->count.busy_cycles += PERIOD * percent / 100;
+	spread_review(w);
+}
+
+/* Nothing is shared but by the workers' own decision. */
+static void
+choose_auto(void)
+{
+	e.config.workers.spread = SPREAD_AUTO;
+	atomic_store(&out->owner, owner->id);
+	atomic_store(&in->owner, 0);
+	atomic_store(&e.dp->sharing, 0);
+	spread_review(owner);
+	spread_review(helper);
+	pass_busy(helper, 5);
+}
+
+/* In the time of a review the helper does its part, if it is to, and it takes so long. */
+static void
+share(bool helps, uint64_t ticks_a_packet)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		give_clear(BURST, INNER);
+		polls(owner, 1);
+		polls(helper, helps ? 1 : 0);
+		polls(owner, 1);
+	}
+	owner->spread->least = ticks_a_packet;
+}
+
+static void
+a_full_worker_lends_while_another_one_has_time(void **state)
+{
+	choose_auto();
+	pass_busy(owner, 80);
+	give_clear(BURST, INNER);
+	polls(owner, 1);
+	assert_int_equal(owner->count.offered, 0);
+	pass_busy(owner, 95);
+	assert_true(owner->lends);
+	share(true, 1000);
+	assert_int_not_equal(owner->count.offered, 0);
+	assert_int_not_equal(helper->count.helped, 0);
+	pass_busy(owner, 95);
+	share(true, 1000);
+	pass_busy(owner, 60); /* since it lends */
+	assert_true(owner->lends);
+	share(true, 1000);
+	pass_busy(owner, 40);
+	assert_false(owner->lends);
+	engine_settle(&e);
+	take_out(1);
+	assert_int_equal(left, given);
+	nothing_is_under_way();
+	assert_int_equal(atomic_load(&e.dp->sharing), 0);
+}
+
+static void
+nobody_lends_while_others_are_busy_too(void **state)
+{
+	choose_auto();
+	pass_busy(helper, 60);
+	pass_busy(owner, 100);
+	assert_false(owner->lends);
+	assert_int_equal(atomic_load(&e.dp->sharing), 0);
+}
+
+/* Stops, and for a while does not try again. */
+static void
+stops_for_a_while(bool helps, uint64_t ticks_a_packet)
+{
+	choose_auto();
+	pass_busy(owner, 100);
+	assert_true(owner->lends);
+	share(helps, ticks_a_packet);
+	pass_busy(owner, 100);
+	assert_false(owner->lends);
+	pass_busy(owner, 100);
+	assert_false(owner->lends);
+	owner->tsc += 4 * rte_get_tsc_hz();
+	pass_busy(owner, 25700); /* all that time */
+	assert_true(owner->lends);
+	engine_settle(&e);
+	take_out(1);
+	assert_int_equal(left, given);
+}
+
+static void
+a_worker_that_nobody_helps_lends_no_more(void **state)
+{
+	stops_for_a_while(false, 1000);
+}
+
+static void
+what_is_sealed_faster_than_carried_is_lent_no_more(void **state)
+{
+	stops_for_a_while(true, 200);
 }
 
 /* ---- threads ---- */
@@ -464,7 +578,7 @@ turn_on(void *arg)
 	rte_rcu_qsbr_thread_online(qsbr, helper->id);
 	while (!atomic_load(&over)) {
 		turn(helper);
-		atomic_store(&helps, helper->count.helped > 0);
+		atomic_store(&it_helps, helper->count.helped > 0);
 	}
 	rte_rcu_qsbr_thread_offline(qsbr, helper->id);
 	return NULL;
@@ -538,14 +652,14 @@ threads_share_while_SAs_come_and_go(void **state)
 	atomic_uint rekeyed = 1;
 
 	all_are_the_owners(true);
-	atomic_store(&helps, false);
+	atomic_store(&it_helps, false);
 	atomic_store(&over, false);
 	for (unsigned int i = 0; i < 2; i++)
 		rte_rcu_qsbr_thread_register(qsbr, i);
 	rte_rcu_qsbr_thread_online(qsbr, owner->id);
 	assert_int_equal(pthread_create(&threads[0], NULL, turn_on, NULL), 0);
 	assert_int_equal(pthread_create(&threads[1], NULL, rekey_on, &rekeyed), 0);
-	while (left < PACKETS || atomic_load(&rekeyed) < REKEYS || !atomic_load(&helps)) {
+	while (left < PACKETS || atomic_load(&rekeyed) < REKEYS || !atomic_load(&it_helps)) {
 		if (given - left < UNDER_WAY)
 			give_clear(BURST, INNER);
 		turn(owner);
@@ -577,7 +691,7 @@ setup(void **state)
 	in = peer_inbound(&peer, &tunnel)->sa;
 	atomic_store(&out->owner, owner->id | SA_SPREAD);
 	atomic_store(&in->owner, SA_SPREAD);
-	atomic_store(&e.dp->spread_sas, 2);
+	atomic_store(&e.dp->sharing, 2);
 	given = left = 0;
 	return 0;
 }
@@ -599,8 +713,12 @@ main(void)
 		TEST(a_deleted_SA_is_kept_until_its_packets_are_back),
 		TEST(a_deleted_SA_goes_though_jobs_never_end),
 		TEST(a_job_that_does_not_come_back_stops_nothing),
-		TEST(all_places_taken_is_counted),
+		TEST(a_job_that_does_not_come_back_is_given_up_when_places_run_short),
 		TEST(jobs_under_way_at_the_end_are_freed),
+		TEST(a_full_worker_lends_while_another_one_has_time),
+		TEST(nobody_lends_while_others_are_busy_too),
+		TEST(a_worker_that_nobody_helps_lends_no_more),
+		TEST(what_is_sealed_faster_than_carried_is_lent_no_more),
 		TEST(threads_share_both_directions),
 		TEST(threads_share_while_SAs_come_and_go),
 	};
