@@ -32,7 +32,10 @@ memory_map(struct memory *m, size_t size)
 		}
 		madvise(m->base, m->size, MADV_HUGEPAGE);
 	}
-	/* Best effort, as RLIMIT_MEMLOCK allows; untouched pages stay unbacked. */
+	/*
+	 * Best effort, as RLIMIT_MEMLOCK allows. Untouched pages stay unbacked, but for those of
+	 * the pool: it has set them aside anyway, and nobody waits later until they are cleared.
+	 */
 	mlock2(m->base, m->size, MLOCK_ONFAULT);
 	madvise(m->base, m->size, MADV_DONTDUMP);
 	return 0;
