@@ -415,8 +415,8 @@ def page(bench, quick):
                 "hypervisor make pauses without any changes, too; packets are lost where another program takes its core away.", ""]
     yield from pauses(quick)
     yield from ["", "## By port", "",
-                "The daemon itself (`bench/ports.py`), sealing with AES-GCM-128 what another process sends it, and "
-                "beside it the loop of above with bursts as full. *Memory* is a source and a sink in the daemon: "
+                "The daemon itself (`bench/ports.py`), sealing with AES-GCM-128 what another process sends it, or "
+                "opening, and beside it the loop of above with bursts as full. *Memory* is a source and a sink in the daemon: "
                 "buffers from the pool, and nothing of a port. memif copies each packet twice, in and out, and its "
                 "bytes come from another core's cache: that is the part that grows with the packet. By a veth "
                 "most is the kernel's, whose part of sending and of the other end's receiving is the worker's time; "
