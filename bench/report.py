@@ -304,7 +304,7 @@ def rates(quick):
 def pauses(quick):
     if os.geteuid() != 0:
         return ["(Run as root, the report measures a worker's pauses here.)"]
-    result = measured("changes.py", "--short", "--rate", *(["50000"] if quick else ["25000", "50000", "100000"]))
+    result = measured("changes.py", "--short", "--rate", *(["50000"] if quick else ["50000", "100000"]))
     times = result["times"]
     picture = draw("pauses", f"A worker that forwards {result['capacity_per_second'] * result['load'] / 1e6:.1f} million "
                    "packets a second", "messages a second", "", {

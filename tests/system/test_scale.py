@@ -87,7 +87,7 @@ def test_ten_thousand_sas_and_policies(gateway):
 def whole(request):
     """An engine for so many SAs, and how many."""
     netns = Netns("whole")
-    port = {"name": "wan", "device": "net_null0", "side": "unprotected"}
+    port = {"name": "wan", "device": "net_null0,no-rx=1", "side": "unprotected"}
     engine = Engine(netns, [port], sad={"max_sas": request.param},
                     spd={"max_policies": request.param})
     yield engine, request.param
