@@ -312,7 +312,7 @@ def rates(quick):
     rows = [{**r, "pool": p["sas_added"]} for r, p in zip(rows, measured("rates.py", *sizes))]
     picture = draw("rates", "The control socket of the daemon", "SAs", "thousands a second", {
         RATES[key]: [(r["sas"], r[key] / 1000) for r in rows] for key in RATES if key != "sas_dumped"},
-        "set logscale x")
+        "set logscale x; set key top right")
     return [picture, "", *head("a second", *RATES.values()),
             *(row(f"{r['sas']:,}", *(f"{r[key]:,.0f}" for key in RATES)) for r in rows)]
 
