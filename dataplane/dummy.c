@@ -118,7 +118,7 @@ lengthen(struct worker *w, struct rte_mbuf *m)
 static bool
 may_send(const struct worker *w, const struct sa *sa)
 {
-	return sa_owner(sa) == w->id && (w->lent == 0 || !spread_takes(w, sa, 1));
+	return sa_owner(sa) == w->id && (w->lent == 0 || !spread_has(w, sa));
 }
 
 void

@@ -56,16 +56,36 @@ spread_free(struct spread *s)
 	rte_free(s);
 }
 
+/* Whether packets of an SA are in a burst that is about to be offered. */
+static bool
+is_in(const struct burst *b, const struct sa *sa)
+{
+	for (unsigned int i = 0; i < b->n; i += burst_run(b, i))
+		if (packet(b->m[i])->sa == sa)
+			return true;
+	return false;
+}
+
 bool
-spread_takes(const struct worker *w, const struct sa *sa, unsigned int n)
+spread_has(const struct worker *w, const struct sa *sa)
 {
 	struct spread *s = w->spread;
 
-	if (s == NULL || n == 0)
+	if (s == NULL)
 		return false;
 	for (uint32_t i = s->passed; i != offered(s); i++)
 		if (job_at(s, i)->sa == sa)
 			return true;
+	return is_in(&w->outbound_spread, sa) || is_in(&w->inbound_spread, sa);
+}
+
+bool
+spread_takes(const struct worker *w, const struct sa *sa, unsigned int n)
+{
+	if (w->spread == NULL || n == 0)
+		return false;
+	if (spread_has(w, sa))
+		return true;
 	if (n < LEAST_RUN || sa->proto != IPPROTO_ESP)
 		return false;
 	/* Relaxed: from the next burst on, at worst. */

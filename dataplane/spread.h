@@ -66,6 +66,8 @@ void spread_free(struct spread *s); /* and the packets in it; no worker runs */
  * `unusual`: an SA's packets do not overtake those of it that are under way.
  */
 bool spread_takes(const struct worker *w, const struct sa *sa, unsigned int n);
+/* The latter alone. */
+bool spread_has(const struct worker *w, const struct sa *sa);
 
 /*
  * Each poll, where spread_in_use(): does a part of the worker's own jobs, all of them if nothing
