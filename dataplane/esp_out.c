@@ -63,9 +63,15 @@ join_sa(struct burst *b, unsigned int i)
 static void
 hand_over(struct worker *w, struct burst *b, unsigned int i, unsigned int n, uint32_t owner)
 {
+	uint16_t relayed = move_relays(w, owner) ? PACKET_RELAYED : 0;
+
 	burst_part(b, i, n);
-	for (unsigned int k = i; k < i + n; k++)
-		packet_handover(w, b->m[k], owner, RESUME_SPD_LOOKUP);
+	for (unsigned int k = i; k < i + n; k++) {
+		struct packet *p = packet(b->m[k]);
+
+		p->flags = (uint16_t)((p->flags & ~PACKET_RELAYED) | relayed);
+		packet_handover(w, b->m[k], owner & SA_OWNER, RESUME_SPD_LOOKUP);
+	}
 	burst_cut(b, i, n);
 }
 
@@ -99,9 +105,12 @@ seq_reserve(struct worker *w, struct burst *b)
 
 		if (unlikely(((owner ^ w->id) | w->unusual) != 0)) {
 			if ((owner & SA_OWNER) != w->id) {
-				hand_over(w, b, i, n, owner & SA_OWNER);
+				hand_over(w, b, i, n, owner);
 				continue;
 			}
+			n = move_numbers(w, b, i, n);
+			if (n == 0)
+				continue;
 			spread = spread_takes(w, sa, n);
 		}
 		granted = sa_seq_reserve(sa, n, &first);

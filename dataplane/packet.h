@@ -42,6 +42,7 @@ enum resume {
 	RESUME_TX,                /* a finished frame for `out` */
 	RESUME_MADE,              /* a packet of the control thread's, next hop to be found */
 	RESUME_DUMMY,             /* likewise, to become ESP of no content */
+	RESUME_MARKER,            /* no packet: an SA's move (move.h) */
 	RESUME_DROP_NO_NEIGHBOUR, /* waited in vain for `next_hop` on `out`: to be dropped so */
 	RESUME_DROP_NO_SA,        /* likewise for an SA */
 };
@@ -59,6 +60,7 @@ enum resume {
 #define PACKET_MERGED     (1u << 9) /* TCP, longer than the MTU of its way in: merged on that way */
 #define PACKET_CUT        (1u << 12) /* a fragment or segment that was made here */
 #define PACKET_TOO_LONG   (1u << 13) /* to be cut once it has been sealed */
+#define PACKET_RELAYED    (1u << 14) /* by the old owner of an SA that moves (move.h) */
 #define PACKET_LARGE      (1u << 11) /* put together, in a buffer that no port may be given */
 
 struct nexthop;

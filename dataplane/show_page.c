@@ -402,6 +402,7 @@ worker_next(const struct show_source *s, union show_cursor *cursor)
 	put_number(o, "opened", count->opened);
 	put_number(o, "path_mtus", count->path_mtus);
 	put_number(o, "ecn_odd", count->ecn_odd);
+	put_number(o, "moved", count->moved);
 	put_number(o, "offered", count->offered);
 	put_number(o, "helped", count->helped);
 	put_number(o, "inbox", rte_ring_count(w->inbox));

@@ -342,6 +342,13 @@ retire(struct worker *w)
 	}
 }
 
+/* Not what no place would be left for, nor of an SA that is to move (move.h). */
+static bool
+leaves_some(const struct worker *w)
+{
+	return !misses_one(w->spread) && (w->moves & MOVE_GIVES) == 0;
+}
+
 static void
 own(struct worker *w, unsigned int ahead)
 {
@@ -362,7 +369,7 @@ spread_turn(struct worker *w, unsigned int came)
 	unsigned int jobs = w->lent;
 
 	if (jobs > 0)
-		own(w, came > 0 && !misses_one(w->spread) ? AHEAD : 0);
+		own(w, came > 0 && leaves_some(w) ? AHEAD : 0);
 	if (came < LEAST)
 		jobs += help(w);
 	return jobs;

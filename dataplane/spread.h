@@ -49,11 +49,9 @@ struct spread {
 	uint64_t least;    /* ticks a packet that the worker took for a job of its own */
 	uint32_t own;      /* jobs that it did itself */
 	struct {           /* as of the last spread_review() */
-		uint64_t tsc, busy;
 		uint32_t offered, own;
 		uint64_t until; /* TSC before which it does not try again */
 	} review;
-	alignas(64) _Atomic uint32_t busy; /* percent of its time, read by others */
 	struct spread_job jobs[SPREAD_JOBS];
 };
 
@@ -86,10 +84,11 @@ spread_offers(const struct spread *s)
 }
 
 /*
- * Now and then, on the worker's own thread: decides whether it lends (workers.spread auto), and
- * tells others how busy it is. In spread_auto.c.
+ * Now and then, on the worker's own thread, told how busy it was, in percent: decides whether it
+ * lends (workers.spread auto); to begin with that it must not have another remedy. In
+ * spread_auto.c.
  */
-void spread_review(struct worker *w);
+void spread_review(struct worker *w, uint32_t busy, bool may_begin);
 
 /* The quiescent state of a worker with jobs under way. */
 void spread_quiescent(struct worker *w);

@@ -9,25 +9,13 @@
 
 #include <rte_cycles.h>
 
+#include "balance.h"
 #include "worker.h"
 
-#define FULL     90  /* percent of its time: it tries */
-#define NEEDLESS 50  /* and less than that again: it stops */
-#define IDLE     50  /* of another one's: that has time */
+#define NEEDLESS 50  /* percent of its time again: it stops */
 #define WORTH    330 /* ticks for a packet's crypto */
 #define PART     8   /* one in so many of its jobs others do, at least */
 #define PAUSE    4   /* seconds, after it tried in vain */
-
-static bool
-somebody_has_time(const struct worker *w)
-{
-	for (unsigned int i = 0; i < w->dp->workers_count; i++)
-		/* Relaxed: a figure. */
-		if (i != w->id && atomic_load_explicit(&w->dp->workers[i]->spread->busy,
-						       memory_order_relaxed) < IDLE)
-			return true;
-	return false;
-}
 
 /* Whether it did good since the last review. */
 static bool
@@ -51,36 +39,30 @@ set(struct worker *w, bool lends)
 }
 
 static void
-decide(struct worker *w, uint32_t busy)
+decide(struct worker *w, uint32_t busy, bool may_begin)
 {
 	struct spread *s = w->spread;
 
-	if (!w->lends && busy >= FULL && w->tsc >= s->review.until && somebody_has_time(w)) {
-		set(w, true);
-	} else if (w->lends && busy < NEEDLESS) {
+	if (!w->lends) {
+		if (may_begin && busy >= BALANCE_FULL && w->tsc >= s->review.until &&
+		    balance_idlest(w) != w->id)
+			set(w, true);
+	} else if (busy < NEEDLESS) {
 		set(w, false);
-	} else if (w->lends && !pays(s)) {
+	} else if (!pays(s)) {
 		set(w, false);
 		s->review.until = w->tsc + PAUSE * rte_get_tsc_hz();
 	}
 }
 
 void
-spread_review(struct worker *w)
+spread_review(struct worker *w, uint32_t busy, bool may_begin)
 {
 	struct spread *s = w->spread;
-	uint64_t ticks;
-	uint32_t busy;
 
 	if (s == NULL || w->dp->config->workers.spread != SPREAD_AUTO)
 		return;
-	ticks = w->tsc - s->review.tsc;
-	busy = ticks > 0 ? (uint32_t)((w->count.busy_cycles - s->review.busy) * 100 / ticks) : 0;
-	atomic_store_explicit(&s->busy, busy, memory_order_relaxed);
-	if (s->review.tsc != 0)
-		decide(w, busy);
-	s->review.tsc = w->tsc;
-	s->review.busy = w->count.busy_cycles;
+	decide(w, busy, may_begin);
 	s->review.offered = atomic_load_explicit(&s->offered, memory_order_relaxed);
 	s->review.own = s->own;
 	s->least = UINT64_MAX;

@@ -179,6 +179,9 @@ walk_resume(struct worker *w, struct burst *b)
 		case RESUME_DUMMY:
 			burst_add(&made, m);
 			break;
+		case RESUME_MARKER:
+			move_marker(w, m);
+			break;
 		case RESUME_TX:
 			burst_add(&finished, m);
 			break;

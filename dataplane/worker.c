@@ -13,6 +13,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "balance.h"
 #include "icmp.h"
 #include "idle.h"
 #include "reassembly.h"
@@ -36,7 +37,7 @@ read_clock(struct worker *w)
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	w->now = (uint64_t)ts.tv_sec;
 	turns_clock(&w->turns, w->now);
-	spread_review(w);
+	balance_review(w);
 	w->clock_due = w->tsc + rte_get_tsc_hz() / CLOCK_PER_SECOND;
 }
 
@@ -58,21 +59,32 @@ count_inbox(struct worker *w, const struct burst *b)
 	}
 }
 
-/* The inbox comes first: what is in it came before what the queues hold. */
 static unsigned int
-poll_inbox(struct worker *w)
+poll_ring(struct worker *w, struct rte_ring *ring)
 {
 	struct burst b;
 	unsigned int n;
 
 	burst_clear(&b);
-	b.n = (uint16_t)rte_ring_sc_dequeue_burst(w->inbox, (void **)b.m, BURST_MAX, NULL);
+	b.n = (uint16_t)rte_ring_sc_dequeue_burst(ring, (void **)b.m, BURST_MAX, NULL);
 	if (b.n == 0)
 		return 0;
 	n = b.n;
 	count_inbox(w, &b);
+	if (unlikely(ring != w->inbox))
+		for (unsigned int i = 0; i < n; i++)
+			packet(b.m[i])->flags |= PACKET_RELAYED;
 	walk_resume(w, &b);
 	return n;
+}
+
+/* The inbox comes first: what is in it came before what the queues hold. */
+static unsigned int
+poll_all(struct worker *w)
+{
+	if (unlikely((w->moves & MOVE_DRAINS) != 0))
+		return poll_ring(w, w->move.held);
+	return poll_ring(w, w->inbox) + worker_poll_queues(w, w->id);
 }
 
 unsigned int
@@ -94,12 +106,14 @@ worker_poll_queues(struct worker *w, unsigned int queue)
 unsigned int
 worker_poll(struct worker *w)
 {
-	unsigned int n = poll_inbox(w) + worker_poll_queues(w, w->id);
+	unsigned int n = poll_all(w);
 
 	if (unlikely(spread_in_use(w)))
 		n += spread_turn(w, n);
 	if (n > 0)
 		tx_flush(w);
+	if (unlikely(w->moves != 0))
+		n += move_turn(w);
 	if (unlikely(w->tsc >= w->reassembly_due))
 		reassembly_expire(w);
 	return n + idle_watch(w);
@@ -161,17 +175,34 @@ inbox_new(unsigned int id, int socket)
 	return rte_ring_create(name, INBOX_SIZE, socket, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
 }
 
-void
-worker_free(struct worker *w)
+static struct rte_ring *
+held_new(unsigned int id, int socket)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "held_%u", id);
+	return rte_ring_create(name, INBOX_SIZE, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static void
+ring_free(struct rte_ring *ring)
 {
 	struct rte_mbuf *m;
 
+	while (ring != NULL && rte_ring_sc_dequeue(ring, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+void
+worker_free(struct worker *w)
+{
 	if (w == NULL)
 		return;
-	if (w->inbox != NULL)
-		while (rte_ring_sc_dequeue(w->inbox, (void **)&m) == 0)
-			rte_pktmbuf_free(m);
-	rte_ring_free(w->inbox);
+	ring_free(w->inbox);
+	ring_free(w->move.held);
+	rte_pktmbuf_free(w->move.marker);
+	rte_pktmbuf_free(w->move.finished);
 	reassembly_free(w->reassembly);
 	crypto_ctx_free(w->crypto);
 	spread_free(w->spread);
@@ -200,11 +231,13 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	w->frag_ports.seed = rte_rand();
 	w->frag_ports.patience = dp->config->reassembly.timeout * rte_get_tsc_hz();
 	w->inbox = inbox_new(id, socket);
+	w->move.held = held_new(id, socket);
 	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
 	w->reassembly_due = UINT64_MAX;
 	if (shares)
 		w->spread = spread_new(socket);
-	if (w->inbox == NULL || w->reassembly == NULL || (shares && w->spread == NULL)) {
+	if (w->inbox == NULL || w->move.held == NULL || w->reassembly == NULL ||
+	    (shares && w->spread == NULL)) {
 		reason_set(why, ENOMEM, "worker %u: no memory for its inbox, fragments or jobs",
 			   id);
 		worker_free(w);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdalign.h>
 #include <stdint.h>
 
 #include <rte_ring.h>
@@ -14,6 +15,7 @@
 #include "dataplane.h"
 #include "drop.h"
 #include "frag_ports.h"
+#include "move.h"
 #include "rate_limit.h"
 #include "source_rate.h"
 #include "spread.h"
@@ -39,6 +41,7 @@ struct worker_counters {
 	uint64_t path_mtus;         /* of SAs, learnt */
 	uint64_t ecn_odd;           /* packets with ECN fields that should not occur together */
 	uint64_t sa_wait_overflows; /* dropped, as too many waited for an SA */
+	uint64_t moved;             /* outbound SAs, to other workers */
 	uint64_t offered;           /* packets, for others to seal or open */
 	uint64_t helped;            /* packets of other workers, sealed or opened for them */
 	/* By interface: packets and bytes (of the frame), in from the wire, out to it. */
@@ -67,6 +70,7 @@ struct worker {
 		struct {
 			uint16_t lent; /* jobs in `spread`, from their offer until retired */
 			bool lends;    /* runs of any SA that are long enough are shared */
+			uint8_t moves; /* MOVE_* */
 		};
 	};
 	struct spread *spread; /* spread.h; NULL where there are no others to share with */
@@ -92,6 +96,11 @@ struct worker {
 	uint64_t ecn_last; /* of the last of count.ecn_odd: SPI, inner and outer field; relaxed */
 	struct source_rate punt_rate;
 	struct frag_ports frag_ports;
+	struct sa_move move;
+	struct { /* balance_review() */
+		uint64_t tsc, busy;
+	} reviewed;
+	alignas(64) _Atomic uint32_t busy; /* balance_busy(): read by others */
 };
 
 /*

@@ -49,8 +49,10 @@
 #define SA_PLAIN_AEAD (1u << 1) /* most AEADs: a salt of 4 bytes, a wire IV of 8, and no ESN */
 
 /* sa.owner: the worker that numbers and orders outbound packets, and */
-#define SA_OWNER  0xffu
-#define SA_SPREAD (1u << 8) /* workers share its crypto, in both directions */
+#define SA_OWNER      0xffu
+#define SA_SPREAD     (1u << 8) /* workers share its crypto, in both directions */
+#define SA_MOVING     (1u << 9) /* the owner is a new one; who it was before: */
+#define SA_FROM_SHIFT 16
 
 #define SA_SEQ_CLOSED UINT64_MAX /* value of `seq` when the SA has been retired */
 
@@ -98,7 +100,7 @@ struct sa {
 
 	/* Line 2: packets write here, those of one direction. */
 	alignas(64) _Atomic uint64_t seq; /* last number used, or SA_SEQ_CLOSED */
-	_Atomic uint32_t owner;           /* sa_owner(), and SA_SPREAD */
+	_Atomic uint32_t owner;           /* sa_owner(), and SA_*; the owner itself names another */
 	_Atomic uint32_t state;           /* enum sa_state */
 	_Atomic uint64_t path_mtu_until;  /* TSC at which it is forgotten */
 	_Atomic uint64_t peer;            /* inbound in UDP: sa_peer() of where packets come from */

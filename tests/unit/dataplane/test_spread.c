@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "dataplane/balance.h"
 #include "dataplane/esp_op.h"
 #include "frame.h"
 #include "peer.h"
@@ -421,7 +422,7 @@ pass_busy(struct worker *w, uint64_t percent)
 {
 	w->tsc += PERIOD;
 	w->count.busy_cycles += PERIOD * percent / 100;
-	spread_review(w);
+	balance_review(w);
 }
 
 /* Nothing is shared but by the workers' own decision. */
@@ -432,9 +433,17 @@ choose_auto(void)
 	atomic_store(&out->owner, owner->id);
 	atomic_store(&in->owner, 0);
 	atomic_store(&e.dp->sharing, 0);
-	spread_review(owner);
-	spread_review(helper);
+	balance_review(owner);
+	balance_review(helper);
 	pass_busy(helper, 5);
+}
+
+/* It looks first whether it has an SA to give away (move.h). */
+static void
+become_full(void)
+{
+	pass_busy(owner, 95);
+	pass_busy(owner, 95);
 }
 
 /* In the time of a review the helper does its part, if it is to, and it takes so long. */
@@ -458,7 +467,7 @@ a_full_worker_lends_while_another_one_has_time(void **state)
 	give_clear(BURST, INNER);
 	polls(owner, 1);
 	assert_int_equal(owner->count.offered, 0);
-	pass_busy(owner, 95);
+	become_full();
 	assert_true(owner->lends);
 	share(true, 1000);
 	assert_int_not_equal(owner->count.offered, 0);
@@ -482,7 +491,7 @@ nobody_lends_while_others_are_busy_too(void **state)
 {
 	choose_auto();
 	pass_busy(helper, 60);
-	pass_busy(owner, 100);
+	become_full();
 	assert_false(owner->lends);
 	assert_int_equal(atomic_load(&e.dp->sharing), 0);
 }
@@ -492,7 +501,7 @@ static void
 stops_for_a_while(bool helps, uint64_t ticks_a_packet)
 {
 	choose_auto();
-	pass_busy(owner, 100);
+	become_full();
 	assert_true(owner->lends);
 	share(helps, ticks_a_packet);
 	pass_busy(owner, 100);
@@ -501,6 +510,7 @@ stops_for_a_while(bool helps, uint64_t ticks_a_packet)
 	assert_false(owner->lends);
 	owner->tsc += 4 * rte_get_tsc_hz();
 	pass_busy(owner, 25700); /* all that time */
+	pass_busy(owner, 100);
 	assert_true(owner->lends);
 	engine_settle(&e);
 	take_out(1);
