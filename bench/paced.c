@@ -12,14 +12,17 @@
  *     SEALANE_PACKETS   a second; 0: whenever they are asked for
  *     SEALANE_HOSTS     how many
  *     SEALANE_SIZE      bytes of an IP packet
+ *     SEALANE_ORDER     1: numbers of an SA that leave out of order end the program, too
  *     SEALANE_HURRY     the minute in which a worker remembers long turns is so many times shorter
  */
 #include <assert.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_esp.h>
 #include <rte_ethdev.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
@@ -50,7 +53,11 @@ static struct {
 	uint32_t hosts, host;
 	uint16_t size, in; /* the port that it plays */
 	uint64_t hurry;
+	bool order; /* of numbers is looked at */
 } wire;
+
+/* By the low bits of an SPI: the SPI, and the number that left last, whichever worker sent it. */
+static _Atomic uint64_t last[1 << 16];
 
 int __real_ports_start(struct dataplane *dp, struct reason *why);
 int __wrap_ports_start(struct dataplane *dp, struct reason *why);
@@ -134,6 +141,21 @@ is_clear(const struct rte_mbuf *m)
 	       h->ip.next_proto_id != IPPROTO_ESP;
 }
 
+/* ESP whose number is not greater than the last one of its SA. */
+static bool
+is_late(const struct rte_mbuf *m)
+{
+	const struct headers *h = rte_pktmbuf_mtod(m, const struct headers *);
+	const struct rte_esp_hdr *esp = (const struct rte_esp_hdr *)&h->udp;
+	uint32_t spi = rte_be_to_cpu_32(esp->spi), seq = rte_be_to_cpu_32(esp->seq);
+	uint64_t before;
+
+	if (h->ip.next_proto_id != IPPROTO_ESP)
+		return false;
+	before = atomic_exchange(&last[spi % RTE_DIM(last)], (uint64_t)spi << 32 | seq);
+	return before >> 32 == spi && (uint32_t)before >= seq;
+}
+
 static uint16_t
 sink(void *queue, struct rte_mbuf **frames, uint16_t n)
 {
@@ -141,6 +163,9 @@ sink(void *queue, struct rte_mbuf **frames, uint16_t n)
 	for (uint16_t i = 0; i < n; i++)
 		if (is_clear(frames[i])) {
 			fputs("sealaned-paced: clear text leaves\n", stderr);
+			abort();
+		} else if (wire.order && is_late(frames[i])) {
+			fputs("sealaned-paced: numbers leave out of order\n", stderr);
 			abort();
 		}
 	rte_pktmbuf_free_bulk(frames, n);
@@ -165,6 +190,7 @@ prepare(const struct dataplane *dp)
 	wire.hosts = (uint32_t)setting("SEALANE_HOSTS", 1000);
 	wire.size = (uint16_t)setting("SEALANE_SIZE", 512);
 	wire.hurry = setting("SEALANE_HURRY", 1);
+	wire.order = setting("SEALANE_ORDER", 0) != 0;
 	wire.pool = dp->pool;
 	wire.in = dp->ports[0].ethdev;
 	wire.queue = rte_eth_fp_ops[wire.in].rxq.data[0];

@@ -21,7 +21,7 @@ def control(engine, *words):
 class Paced(Engine):
     """Gets so many packets a second, 0 for as many as it takes, to one of the hosts after the other."""
 
-    def __init__(self, netns, hosts, packets, size=512, hurry=1, **options):
+    def __init__(self, netns, hosts, packets, size=512, hurry=1, order=0, **options):
         ports = [{"name": name, "device": f"net_null{i}", "side": side}
                  for i, (name, side) in enumerate((("lan", "protected"), ("wan", "unprotected")))]
         room = hosts + ROOM
@@ -32,7 +32,7 @@ class Paced(Engine):
                     for prefix in ("10.0.0.0/8", "11.0.0.0/8")],
             neighbours=[NEXT],
             daemon=("env", f"SEALANE_PACKETS={packets}", f"SEALANE_HOSTS={hosts}",
-                    f"SEALANE_SIZE={size}", f"SEALANE_HURRY={hurry}",
+                    f"SEALANE_SIZE={size}", f"SEALANE_HURRY={hurry}", f"SEALANE_ORDER={order}",
                     BUILD / "bench/sealaned-paced"), **options)
         for name in ("lan", "wan"):
             helper("mute", netns.name, name)

@@ -184,20 +184,49 @@ def test_a_deletion_amid_packets_lets_none_out_in_clear(fat):
     assert fat.came > 0
 
 
-@pytest.fixture
-def full(netns):
-    """One worker has more to do than it can, all of one SA, and another one nothing."""
-    paced = Paced(netns("full"), 1, 0, 1420, cores=CORES,
-                  workers={"cores": list(CORES), "polling": "adaptive", "spread": "auto"})
-    yield paced
-    paced.kill()  # counters do not agree while packets come
+CHACHA = next(suite for suite in SUITES if suite.name == "chacha20poly1305")
 
 
-def test_a_full_worker_shares_while_it_pays(full):
-    suite = next(suite for suite in SUITES if suite.name == "chacha20poly1305")
-    tunnel = Tunnel(OURS[4], NEXT["address"], suite=suite)
-    assert sum(w["offered"] for w in full.ctl("worker", "show")["worker"]) == 0
-    full.batch([f"xfrm state add {tunnel.state('o')}",
-                f"xfrm policy add src 0.0.0.0/0 dst {HOSTS} dir out {tunnel.template('o')}"])
-    wait_for(lambda: sum(w["helped"] for w in full.ctl("worker", "show")["worker"]) > ENOUGH,
-             "another worker to help")
+@contextlib.contextmanager
+def full(netns, hosts, spread):
+    """
+    One worker has more to do than it can, and another one nothing. Numbers that leave out of order,
+    or clear text, end the program.
+    """
+    paced = Paced(netns("full"), hosts, 0, 1420, order=1, cores=CORES,
+                  workers={"cores": list(CORES), "polling": "adaptive", "spread": spread})
+    try:
+        yield paced
+        assert paced.process.poll() is None, paced.log()
+    finally:
+        paced.kill()  # counters do not agree while packets come
+
+
+def workers(paced, name):
+    return [w[name] for w in paced.ctl("worker", "show")["worker"]]
+
+
+def test_a_full_worker_shares_while_it_pays(netns):
+    tunnel = Tunnel(OURS[4], NEXT["address"], suite=CHACHA)
+    with full(netns, 1, "auto") as paced:
+        assert sum(workers(paced, "offered")) == 0
+        paced.batch([f"xfrm state add {tunnel.state('o')}",
+                     f"xfrm policy add src 0.0.0.0/0 dst {HOSTS} dir out {tunnel.template('o')}"])
+        wait_for(lambda: sum(workers(paced, "helped")) > ENOUGH, "another worker to help")
+
+
+def test_of_two_fat_SAs_on_one_worker_one_moves(netns):
+    """Every second place in the SAD is the first worker's; the one between is left idle."""
+    lines = []
+    for i in range(3):
+        tunnel = Tunnel(OURS[4], NEXT["address"], suite=CHACHA, spi=0x20000 + i, reqid=1 + i)
+        lines.append(f"xfrm state add {tunnel.state('o')}")
+        if i != 1:
+            lines.append(f"xfrm policy add src 0.0.0.0/0 dst 10.0.0.{i // 2} dir out "
+                         f"{tunnel.template('o')}")
+    with full(netns, 2, "off") as paced:
+        paced.batch(lines)
+        wait_for(lambda: sum(workers(paced, "moved")) > 0, "an SA to move")
+        before = workers(paced, "sealed")
+        wait_for(lambda: all(now > then + ENOUGH for now, then in
+                             zip(workers(paced, "sealed"), before)), "both workers to seal")
