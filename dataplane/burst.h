@@ -40,6 +40,16 @@ burst_bits(unsigned int n)
 	return UINT64_MAX >> (BURST_MAX - n);
 }
 
+/* n pointers: mostly a run's, or one. */
+static inline void
+burst_copy(struct rte_mbuf **to, struct rte_mbuf *const *from, unsigned int n)
+{
+	if (n == 1)
+		*to = *from;
+	else
+		memcpy(to, from, n * sizeof(*to));
+}
+
 /* A run of its own. */
 static inline void
 burst_add(struct burst *b, struct rte_mbuf *m)
@@ -62,10 +72,9 @@ burst_add_all_like(struct burst *b, struct rte_mbuf *const *m, unsigned int n)
 	if (n == 0)
 		return;
 	b->follows |= burst_bits(n) << b->n;
-	for (unsigned int i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++)
 		packet_hide(m[i]);
-		b->m[b->n + i] = m[i];
-	}
+	burst_copy(b->m + b->n, m, n);
 	b->n += (uint16_t)n;
 }
 
@@ -90,8 +99,7 @@ burst_append(struct burst *b, const struct burst *from, unsigned int i, unsigned
 	if (unlikely(n == 0))
 		return;
 	b->follows |= (from->follows >> i & burst_bits(n)) << b->n;
-	for (unsigned int k = 0; k < n; k++)
-		b->m[b->n + k] = from->m[i + k];
+	burst_copy(b->m + b->n, from->m + i, n);
 	b->n += (uint16_t)n;
 }
 
