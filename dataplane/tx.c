@@ -17,11 +17,11 @@ count_sent(struct worker *w, uint16_t out, uint64_t packets, uint64_t bytes)
 	w->count.iface[out].tx_bytes += bytes;
 }
 
-/* A frame that was counted as sent, and is not. */
+/* A frame that was counted as sent, and is not. From here on its mbuf has the interface out. */
 static void
 uncount(struct worker *w, const struct rte_mbuf *m)
 {
-	count_sent(w, packet(m)->out, UINT64_MAX, -(uint64_t)rte_pktmbuf_pkt_len(m));
+	count_sent(w, m->port, UINT64_MAX, -(uint64_t)rte_pktmbuf_pkt_len(m));
 }
 
 static void
@@ -62,10 +62,12 @@ static void
 turn_away(struct worker *w, const struct port *port, struct rte_mbuf *m)
 {
 	uncount(w, m);
-	if (rte_pktmbuf_pkt_len(m) > port->max_frame)
+	if (rte_pktmbuf_pkt_len(m) > port->max_frame) {
 		packet_drop(w, m, DROP_MTU);
-	else
-		packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
+		return;
+	}
+	packet_open(m)->out = m->port;
+	packet_handover(w, m, w->id % port->tx_queues, RESUME_TX);
 }
 
 /* They are counted before they are sent: then they are not ours to look at any more. */
@@ -81,7 +83,7 @@ tx_frames(struct worker *w, uint16_t out, struct rte_mbuf *const *m, unsigned in
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t len = rte_pktmbuf_pkt_len(m[i]);
 
-		packet_open(m[i])->out = out;
+		m[i]->port = out;
 		bytes += len;
 		if (unlikely(len > longest)) {
 			turn_away(w, port, m[i]);
