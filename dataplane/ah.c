@@ -153,7 +153,7 @@ hide(struct rte_mbuf *m, struct ah_front *front, struct crypto_op *op)
 	memcpy(op->iv, &sa->salt, sizeof(sa->salt));
 	memcpy(op->iv + sizeof(sa->salt), iv, sa->iv_len);
 	memset(iv, 0, sa->iv_len + sa->icv_len);
-	if ((sa->flags & SA_ESN) != 0 && !append_high_half(m, p->seq))
+	if ((sa->flags & SA_ESN) != 0 && !append_high_half(m, packet_seq(m)))
 		return DROP_NO_BUF;
 	op->key = sa->key;
 	op->suite = sa->suite;

@@ -53,7 +53,7 @@ ah_check(struct worker *w, struct burst *b)
 
 		if (!length_right(p->sa, len) || rte_pktmbuf_pkt_len(m) < p->l4_off + len)
 			packet_drop(w, m, DROP_RUNT);
-		else if (!inbound_number(w, p, rte_be_to_cpu_32(ah_of(m)->seq)))
+		else if (!inbound_number(w, m, rte_be_to_cpu_32(ah_of(m)->seq)))
 			packet_drop(w, m, DROP_REPLAY);
 		else
 			b->m[kept++] = m;
@@ -100,7 +100,7 @@ commit(struct worker *w, const struct rte_mbuf *m)
 	const struct packet *p = packet(m);
 	const struct sa *sa = p->sa;
 
-	if ((sa->flags & SA_REPLAY) != 0 && !replay_claim(sa->replay, p->seq)) {
+	if ((sa->flags & SA_REPLAY) != 0 && !replay_claim(sa->replay, packet_seq(m))) {
 		sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
 		return false;
 	}

@@ -46,7 +46,7 @@ tunnel_encap(struct worker *w, struct rte_mbuf *m)
 	p->family = sa->family;
 	p->l4_off =
 		sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
-	write_ah(sa, (struct ah_header *)(outer + p->l4_off), next_header, p->seq);
+	write_ah(sa, (struct ah_header *)(outer + p->l4_off), next_header, packet_seq(m));
 	return true;
 }
 
@@ -66,7 +66,7 @@ transport_encap(struct rte_mbuf *m)
 	packet_prepend(m, (uint16_t)len);
 	memmove(header - len, header, front.len);
 	memcpy(ah, sa_outer(sa), sa->outer_len);
-	write_ah(sa, (struct ah_header *)ah, next_header, p->seq);
+	write_ah(sa, (struct ah_header *)ah, next_header, packet_seq(m));
 	esp_transport_mend(m, p->family, front.next_at, IPPROTO_AH);
 	p->proto = IPPROTO_AH;
 	p->l4_off = front.len;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Packets that walk together, in runs. The packets of a run are alike: what struct packet says, all
- * but `seq`, is so of each of them, and the first one's alone says it. So what is decided for the
- * first of a run, and written there, holds for all of it, and nobody goes through the rest. With
- * AddressSanitizer whoever reads more than `seq` of another one's is caught.
+ * Packets that walk together, in runs. The packets of a run are alike: what struct packet says is
+ * so of each of them, and the first one's alone says it. So what is decided for the first of a run,
+ * and written there, holds for all of it, and nobody goes through the rest, or brings their lines
+ * to the cache. With AddressSanitizer whoever reads another one's is caught.
  *
  * A packet is a run of its own unless who adds it says otherwise. Who has to do with one of a run
  * alone, parts it from the run or takes it out of the burst: it has its own struct packet then.

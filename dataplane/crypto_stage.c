@@ -36,7 +36,7 @@ prepare_open(const struct worker *w, struct crypto_op *ops, struct rte_mbuf *con
 		if (likely(plain))
 			esp_op_plain(&ops[i], sa, esp, len);
 		else
-			esp_op_open(&ops[i], sa, esp, len, packet(m[i])->seq);
+			esp_op_open(&ops[i], sa, esp, len, packet_seq(m[i]));
 	}
 }
 
@@ -149,7 +149,7 @@ crypto_texts(struct rte_mbuf *const *m, unsigned int n, bool open, struct crypto
 	for (unsigned int i = 0; i < n; i++)
 		texts[i] = (struct crypto_text){
 			.esp = rte_pktmbuf_mtod_offset(m[i], uint8_t *, offset),
-			.seq = packet(m[i])->seq,
+			.seq = packet_seq(m[i]),
 			.len = rte_pktmbuf_pkt_len(m[i]) - fixed,
 		};
 }

@@ -136,7 +136,7 @@ dummy_number(struct worker *w, struct burst *b)
 			continue;
 		}
 		packet(m)->sa = sa;
-		packet(m)->seq = seq;
+		packet_set_seq(m, seq);
 		lengthen(w, m);
 		b->m[kept++] = m;
 	}

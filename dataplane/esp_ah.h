@@ -11,10 +11,10 @@
 struct worker;
 
 /*
- * The sequence number on the wire against the SA's window: fills packet.seq with all 64 bits, and
+ * The sequence number on the wire against the SA's window: keeps all 64 bits (packet_seq()), and
  * is false, the SA blamed, for one that was seen or is too old.
  */
-bool inbound_number(struct worker *w, struct packet *p, uint32_t seq);
+bool inbound_number(struct worker *w, struct rte_mbuf *m, uint32_t seq);
 
 /*
  * What an authentic packet has behind its first `front` bytes, and `len` bytes of it, becomes the

@@ -128,7 +128,7 @@ uint16_t
 esp_beet_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op)
 {
 	const struct sa *sa = inner->sa;
-	uint64_t seq = packet(m)->seq;
+	uint64_t seq = packet_seq(m);
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *), family = inner->family;
 	struct fields fields = get_fields(ip, family);
 	uint32_t options = options_len(inner), pseudo = pseudo_len(options);

@@ -176,25 +176,29 @@ sad_stage(struct worker *w, struct burst *b)
 
 /* RFC 4303 section 3.4.3: the 64-bit value stays with the packet until the commit. */
 static inline bool
-number_passes(struct worker *w, const struct sa *sa, struct packet *p, uint32_t seq)
+number_passes(struct worker *w, const struct sa *sa, struct rte_mbuf *m, uint32_t low)
 {
-	p->seq = seq;
+	uint64_t seq = low;
+
+	packet_set_seq(m, seq);
 	if ((sa->flags & SA_REPLAY) == 0)
 		return true;
 	/* Relaxed: a stale top infers the same number within the window, and the claim rechecks. */
-	if ((sa->flags & SA_ESN) != 0)
-		p->seq = replay_infer(atomic_load_explicit(&sa->replay->top, memory_order_relaxed),
-				      sa->replay->window, seq);
-	if (replay_may_pass(sa->replay, p->seq))
+	if ((sa->flags & SA_ESN) != 0) {
+		seq = replay_infer(atomic_load_explicit(&sa->replay->top, memory_order_relaxed),
+				   sa->replay->window, low);
+		packet_set_seq(m, seq);
+	}
+	if (replay_may_pass(sa->replay, seq))
 		return true;
 	sad_blame(w->dp->sad, w->id, sa, SAD_FAULT_REPLAY);
 	return false;
 }
 
 bool
-inbound_number(struct worker *w, struct packet *p, uint32_t seq)
+inbound_number(struct worker *w, struct rte_mbuf *m, uint32_t seq)
 {
-	return number_passes(w, p->sa, p, seq);
+	return number_passes(w, packet(m)->sa, m, seq);
 }
 
 /* What is so of all ESP packets of a run. */
@@ -232,7 +236,7 @@ replay_passes(struct worker *w, struct rte_mbuf *m, const struct esp_run *esp, u
 		return false;
 	}
 	*reason = DROP_REPLAY;
-	return number_passes(w, esp->sa, packet(m), rte_be_to_cpu_32(esp_at(m, esp->offset)->seq));
+	return number_passes(w, esp->sa, m, rte_be_to_cpu_32(esp_at(m, esp->offset)->seq));
 }
 
 static inline bool
@@ -280,11 +284,11 @@ claim(const struct sa *sa, struct rte_mbuf *const *m, bool *claimed, unsigned in
 		return;
 	}
 	if (n == 1) {
-		claimed[0] = replay_claim(sa->replay, packet(m[0])->seq);
+		claimed[0] = replay_claim(sa->replay, packet_seq(m[0]));
 		return;
 	}
 	for (unsigned int i = 0; i < n; i++)
-		seq[i] = packet(m[i])->seq;
+		seq[i] = packet_seq(m[i]);
 	replay_claim_run(sa->replay, seq, claimed, n);
 }
 
@@ -296,11 +300,11 @@ watch_peer(struct worker *w, const struct burst *b, unsigned int first, const bo
 	struct rte_mbuf *const *m = b->m + first, *newest = NULL;
 
 	for (unsigned int i = 0; i < n; i++)
-		if (claimed[i] && (newest == NULL || packet(m[i])->seq > packet(newest)->seq))
+		if (claimed[i] && (newest == NULL || packet_seq(m[i]) > packet_seq(newest)))
 			newest = m[i];
 	/* A run has one source. */
 	if (newest != NULL)
-		natt_seen(w, packet(m[0])->sa, m[0], packet(newest)->seq);
+		natt_seen(w, packet(m[0])->sa, m[0], packet_seq(newest));
 }
 
 /* Packets whose numbers others had claimed leave the run; how many stay. */

@@ -117,7 +117,7 @@ seq_reserve(struct worker *w, struct burst *b)
 		__builtin_prefetch(sa_outer(sa));
 		sad_prefetch_counters(w->dp->sad, w->id, sa);
 		for (unsigned int k = 0; k < granted; k++)
-			packet(b->m[i + k])->seq = first + k;
+			packet_set_seq(b->m[i + k], first + k);
 		if (unlikely(granted < n))
 			refuse_last(w, b, i + n, n - granted);
 		if (unlikely(sa->tfcpad != 0 && granted > 0))
@@ -131,8 +131,9 @@ seq_reserve(struct worker *w, struct burst *b)
 	}
 }
 
-/* Tunnel mode, for a packet of that family; as esp_mode_encap(). */
-static inline uint16_t
+/* Tunnel mode, for a packet of that family. False where the mbuf has no room; it is unchanged then.
+ */
+static inline bool
 tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_mbuf *m,
 	     struct crypto_op *op)
 {
@@ -140,12 +141,12 @@ tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_m
 	uint32_t pad_len = esp_padding(len, sa->align);
 	uint32_t text_len = len + pad_len + ESP_TRAILER, iv_len = sa->iv_len;
 	uint8_t *inner = rte_pktmbuf_mtod(m, uint8_t *), *outer, *esp;
-	uint64_t seq = packet(m)->seq;
+	uint64_t seq = packet_seq(m);
 	rte_be32_t number = rte_cpu_to_be_32((uint32_t)seq);
 
 	outer = packet_widen(m, sa->outer_len + iv_len, text_len - len + sa->icv_len);
 	if (unlikely(outer == NULL))
-		return 0;
+		return false;
 
 	/* 1. Trailer behind the inner packet. */
 	esp_write_trailer(inner + len, pad_len, family == FAMILY_V4 ? IPPROTO_IPIP : IPPROTO_IPV6);
@@ -163,7 +164,7 @@ tunnel_encap(struct worker *w, const struct sa *sa, uint8_t family, struct rte_m
 		esp_op_plain(op, sa, esp, text_len);
 	else
 		esp_op_seal(op, sa, esp, text_len, seq);
-	return sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	return true;
 }
 
 /* Ahead of the crypto stage, while there are headers to write. */
@@ -186,21 +187,37 @@ become_outer(const struct worker *w, struct packet *p, const struct sa *sa, uint
 	p->vrf = w->dp->ifaces[p->out].vrf;
 }
 
-/* A run. Returns how many are left of it: those whose mbufs have no room are dropped. */
+/* A run in tunnel mode. Returns how many are left of it: those without room are dropped. */
 static inline unsigned int
-encap_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
+tunnel_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n, const struct sa *sa)
 {
-	const struct packet *p = packet(b->m[i]);
-	const struct sa *sa = p->sa;
-	uint8_t family = p->family;
-	bool tunnel = sa->mode == SA_MODE_TUNNEL;
+	uint8_t family = packet(b->m[i])->family;
+	unsigned int end = i + n;
+
+	for (unsigned int k = i; k < end;) {
+		if (likely(tunnel_encap(w, sa, family, b->m[k], &w->ops[k]))) {
+			k++;
+			continue;
+		}
+		packet_drop(w, burst_take(b, k), DROP_NO_BUF);
+		end--;
+	}
+	if (likely(end > i))
+		become_outer(w, packet(b->m[i]), sa,
+			     sa->family == FAMILY_V4 ? sizeof(struct rte_ipv4_hdr)
+						     : sizeof(struct rte_ipv6_hdr));
+	return end - i;
+}
+
+/* Likewise, in other modes. */
+static unsigned int
+mode_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n, const struct sa *sa)
+{
 	unsigned int end = i + n;
 	uint16_t l4_off = 0;
 
-	fetch_key(w, b->m[i]);
 	for (unsigned int k = i; k < end;) {
-		uint16_t front = tunnel ? tunnel_encap(w, sa, family, b->m[k], &w->ops[k])
-					: esp_mode_encap(b->m[k], packet(b->m[i]), &w->ops[k]);
+		uint16_t front = esp_mode_encap(b->m[k], packet(b->m[i]), &w->ops[k]);
 
 		if (likely(front != 0)) {
 			l4_off = front;
@@ -218,6 +235,12 @@ encap_run(struct worker *w, struct burst *b, unsigned int i, unsigned int n)
 void
 esp_encap(struct worker *w, struct burst *b)
 {
-	for (unsigned int i = 0; i < b->n;)
-		i += encap_run(w, b, i, burst_run(b, i));
+	for (unsigned int i = 0; i < b->n;) {
+		const struct sa *sa = packet(b->m[i])->sa;
+		unsigned int run = burst_run(b, i);
+
+		fetch_key(w, b->m[i]);
+		i += likely(sa->mode == SA_MODE_TUNNEL) ? tunnel_run(w, b, i, run, sa)
+							: mode_run(w, b, i, run, sa);
+	}
 }

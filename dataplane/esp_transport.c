@@ -116,7 +116,7 @@ uint16_t
 esp_transport_encap(struct rte_mbuf *m, const struct packet *inner, struct crypto_op *op)
 {
 	const struct sa *sa = inner->sa;
-	uint64_t seq = packet(m)->seq;
+	uint64_t seq = packet_seq(m);
 	struct esp_front front = esp_transport_front(m, inner);
 	uint8_t *header = rte_pktmbuf_mtod(m, uint8_t *), *at, *iv;
 	uint32_t len = rte_pktmbuf_pkt_len(m), payload = len - front.len;

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_mbuf.h>
 
@@ -78,8 +79,7 @@ struct packet {
 	uint16_t l2_len;    /* bytes of L2 header in front of the IP header, as received */
 	uint16_t vrf;       /* the FIB's number of the table to route in */
 	union {
-		struct {              /* valid within one poll */
-			uint64_t seq; /* of the SA, all 64 bits */
+		struct { /* valid within one poll */
 			struct sa *sa;
 			const struct nexthop *nh; /* of route */
 		};
@@ -92,13 +92,11 @@ struct packet {
 			uint16_t start, end; /* its part of the datagram */
 			uint16_t payload;    /* bytes in front of that */
 		};
-		struct { /* a dummy packet, before it has its SA */
-			rte_be32_t dummy_spi;
-			uint8_t dummy_carrier; /* sa.carrier */
-		};
 	};
-	uint8_t spi_lead; /* of what comes protected: bytes from l4_off to the SPI */
-	uint8_t spare[7];
+	uint8_t spi_lead;      /* of what comes protected: bytes from l4_off to the SPI */
+	uint8_t dummy_carrier; /* of a dummy packet, before it has its SA: sa.carrier, and SPI */
+	uint8_t spare[2];
+	rte_be32_t dummy_spi;
 };
 
 static_assert(sizeof(struct packet) == 64, "one line");
@@ -110,16 +108,14 @@ packet(const struct rte_mbuf *m)
 }
 
 /*
- * Of a packet that is like another one, struct packet says nothing but `seq` (burst.h): it is as if
- * it were not there, until it is told again what is known of the other.
+ * Of a packet that is like another one, struct packet says nothing (burst.h): it is as if it were
+ * not there, and its line stays where it is, until it is told again what is known of the other.
  */
 static inline void
 packet_hide(const struct rte_mbuf *m)
 {
 #ifdef ROOM_GUARDED
-	ASAN_POISON_MEMORY_REGION(packet(m), offsetof(struct packet, seq));
-	ASAN_POISON_MEMORY_REGION(&packet(m)->sa,
-				  sizeof(struct packet) - offsetof(struct packet, sa));
+	ASAN_POISON_MEMORY_REGION(packet(m), sizeof(struct packet));
 #endif
 }
 
@@ -136,9 +132,25 @@ packet_open(const struct rte_mbuf *m)
 static inline void
 packet_tell(const struct rte_mbuf *m, const struct packet *known)
 {
-	struct packet *p = packet_open(m);
-	uint64_t seq = p->seq;
+	*packet_open(m) = *known;
+}
 
-	*p = *known;
-	p->seq = seq;
+/*
+ * A packet's number in its SA, all 64 bits: each has its own, so it stands in the mbuf's first
+ * line, where the port may have left a hash.
+ */
+static inline uint64_t
+packet_seq(const struct rte_mbuf *m)
+{
+	uint64_t seq;
+
+	memcpy(&seq, &m->hash, sizeof(seq));
+	return seq;
+}
+
+static inline void
+packet_set_seq(struct rte_mbuf *m, uint64_t seq)
+{
+	static_assert(sizeof(m->hash) == sizeof(seq), "room for a number");
+	memcpy(&m->hash, &seq, sizeof(seq));
 }

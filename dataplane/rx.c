@@ -140,10 +140,8 @@ rx(struct worker *w, const struct port *port, uint16_t queue, struct burst *b)
 	if (queue >= port->rx_queues)
 		return 0;
 	n = rte_eth_rx_burst(port->ethdev, queue, b->m, BURST_MAX);
-	for (unsigned int i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(b->m[i], const void *));
-		__builtin_prefetch(packet(b->m[i]), 1);
-	}
 	w->count.received += n;
 	b->n = (uint16_t)admit(w, port, b->m, n);
 	if (b->n > 0) {
