@@ -139,7 +139,7 @@ read -r passed _ failed _ < <(tail -n 1 "$logs/lint")
 result lint "${passed:-0}" "${failed:-1}" 0 $((SECONDS - begin))
 
 single "model (every interleaving)" tests/models/check.sh tests/models/sad.pml \
-	NO_GRACE NO_CLOSE NO_UNLINK NO_TOMB NO_ONLINE
+	NO_GRACE NO_CLOSE NO_UNLINK NO_TOMB NO_ONLINE NO_WAIT
 
 single conformance tests/conformance/conformance.py --check
 

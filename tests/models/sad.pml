@@ -18,6 +18,7 @@
  *   NO_UNLINK   the place is still published while its grace period runs
  *   NO_TOMB     a key that comes back starts again
  *   NO_ONLINE   a worker that wakes does not announce itself
+ *   NO_WAIT     a worker is quiescent though another one seals for it (dataplane/spread.c)
  */
 
 #define WORKERS 2
@@ -87,10 +88,36 @@ inline go_online(me)
 #endif
 }
 
+/*
+ * spread_quiescent(): with a batch under way a worker is quiescent as of the token that it read
+ * before it offered that, the next time after it has come back.
+ */
+inline quiescent(me)
+{
+#ifdef NO_WAIT
+	cnt[me] = token
+#else
+	if
+	:: lent == NOWHERE -> cnt[me] = token
+	:: lent != NOWHERE && older
+	:: lent != NOWHERE && !older ->
+		if
+		:: as_of > cnt[me] -> cnt[me] = as_of
+		:: else
+		fi;
+		as_of = token;
+		older = true
+	fi
+#endif
+}
+
 proctype worker(byte me)
 {
 	byte p;
 	byte polls = 0;
+	byte lent = NOWHERE; /* a batch of that SA is under way: one worker that lends will do */
+	bool older;          /* since before `as_of` was read */
+	byte as_of = 0;
 
 	go_online(me);
 	do
@@ -105,15 +132,20 @@ proctype worker(byte me)
 			:: claim(p, 0)
 			:: claim(p, 1)
 			fi;
-			assert(whole[p]) /* the key is read until the burst is done */
+			assert(whole[p]); /* the key is read until the burst is done */
+			if
+			:: me == 0 && lent == NOWHERE -> lent = p; older = false
+			:: true
+			fi
 		:: else
 		fi;
 		if
-		:: cnt[me] = token /* quiescent */
-		:: cnt[me] = 0;    /* sleeps, then wakes */
+		:: quiescent(me)
+		:: lent == NOWHERE -> cnt[me] = 0; /* sleeps, then wakes */
 			go_online(me)
 		fi
-	:: polls == POLLS -> break
+	:: lent != NOWHERE -> assert(whole[lent]); lent = NOWHERE /* it comes back */
+	:: polls == POLLS && lent == NOWHERE -> break
 	od;
 	cnt[me] = 0
 }
