@@ -12,19 +12,26 @@
 #include "balance.h"
 #include "worker.h"
 
-#define NEEDLESS 50  /* percent of its time again: it stops */
-#define WORTH    330 /* ticks for a packet's crypto */
-#define PART     8   /* one in so many of its jobs others do, at least */
-#define PAUSE    4   /* seconds, after it tried in vain */
+#define NEEDLESS   50  /* percent of its time again: it stops */
+#define WORTH      330 /* ticks for a packet's crypto */
+#define PART       8   /* one in so many of its jobs others do, at least */
+#define PAUSE      1   /* seconds, after it tried in vain, */
+#define LONG_PAUSE 4   /* or with loss */
 
-/* Whether it did good since the last review. */
+/* Since the last review: whether others took their part, */
+static bool
+is_helped(const struct spread *s)
+{
+	uint32_t jobs = atomic_load_explicit(&s->offered, memory_order_relaxed) - s->review.offered;
+
+	return s->own - s->review.own + jobs / PART < jobs;
+}
+
+/* and whether it was worth it. */
 static bool
 pays(const struct spread *s)
 {
-	uint32_t jobs = atomic_load_explicit(&s->offered, memory_order_relaxed) - s->review.offered;
-	uint32_t own = s->own - s->review.own;
-
-	return own + jobs / PART < jobs && (own == 0 || s->least >= WORTH);
+	return s->own == s->review.own || s->least >= WORTH;
 }
 
 static void
@@ -49,9 +56,9 @@ decide(struct worker *w, uint32_t busy, bool may_begin)
 			set(w, true);
 	} else if (busy < NEEDLESS) {
 		set(w, false);
-	} else if (!pays(s)) {
+	} else if (!pays(s) || !is_helped(s)) {
 		set(w, false);
-		s->review.until = w->tsc + PAUSE * rte_get_tsc_hz();
+		s->review.until = w->tsc + (pays(s) ? PAUSE : LONG_PAUSE) * rte_get_tsc_hz();
 	}
 }
 

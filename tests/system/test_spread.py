@@ -212,7 +212,7 @@ def test_a_full_worker_shares_while_it_pays(netns):
         assert sum(workers(paced, "offered")) == 0
         paced.batch([f"xfrm state add {tunnel.state('o')}",
                      f"xfrm policy add src 0.0.0.0/0 dst {HOSTS} dir out {tunnel.template('o')}"])
-        wait_for(lambda: sum(workers(paced, "helped")) > ENOUGH, "another worker to help")
+        wait_for(lambda: sum(workers(paced, "helped")) > ENOUGH, "another worker to help", 60)
 
 
 def test_of_two_fat_SAs_on_one_worker_one_moves(netns):
@@ -226,7 +226,7 @@ def test_of_two_fat_SAs_on_one_worker_one_moves(netns):
                          f"{tunnel.template('o')}")
     with full(netns, 2, "off") as paced:
         paced.batch(lines)
-        wait_for(lambda: sum(workers(paced, "moved")) > 0, "an SA to move")
+        wait_for(lambda: sum(workers(paced, "moved")) > 0, "an SA to move", 60)
         before = workers(paced, "sealed")
         wait_for(lambda: all(now > then + ENOUGH for now, then in
-                             zip(workers(paced, "sealed"), before)), "both workers to seal")
+                             zip(workers(paced, "sealed"), before)), "both workers to seal", 60)
