@@ -96,7 +96,7 @@ B29_of_a_burst_the_newest_packet_counts(void **state)
 	static const struct {
 		uint64_t seq;
 		uint16_t port;
-	} packets[] = {{5, 5005}, {9, 5009}, {7, 5007}};
+	} packets[] = {{5, 5005}, {8, 5009}, {9, 5009}, {7, 5007}};
 
 	for (unsigned int i = 0; i < RTE_DIM(packets); i++) {
 		uint8_t text[256];
