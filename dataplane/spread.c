@@ -342,11 +342,15 @@ retire(struct worker *w)
 	}
 }
 
-/* Not what no place would be left for, nor of an SA that is to move (move.h). */
+/*
+ * Not while places are short, nor of an SA that is to move (move.h), nor when it has stopped to
+ * lend: an SA of which there always is some under way would go on so.
+ */
 static bool
 leaves_some(const struct worker *w)
 {
-	return !misses_one(w->spread) && (w->moves & MOVE_GIVES) == 0;
+	return !misses_one(w->spread) && (w->moves & MOVE_GIVES) == 0 &&
+	       (w->lends || w->dp->config->workers.spread != SPREAD_AUTO);
 }
 
 static void

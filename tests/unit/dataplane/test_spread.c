@@ -486,6 +486,30 @@ a_full_worker_lends_while_another_one_has_time(void **state)
 	assert_int_equal(atomic_load(&e.dp->sharing), 0);
 }
 
+/* Though there always is some of the SA under way. */
+static void
+who_stops_to_lend_does_all_itself(void **state)
+{
+	uint64_t before;
+
+	choose_auto();
+	become_full();
+	give_clear(BURST, INNER);
+	polls(owner, 1);
+	assert_int_not_equal(owner->lent, 0);
+	pass_busy(owner, 40);
+	assert_false(owner->lends);
+	give_clear(BURST, INNER); /* behind them */
+	polls(owner, 1);
+	before = owner->count.offered;
+	give_clear(BURST, INNER);
+	polls(owner, 1);
+	assert_int_equal(owner->count.offered, before);
+	take_out(1);
+	assert_int_equal(left, given);
+	nothing_is_under_way();
+}
+
 static void
 nobody_lends_while_others_are_busy_too(void **state)
 {
@@ -726,6 +750,7 @@ main(void)
 		TEST(a_job_that_does_not_come_back_is_given_up_when_places_run_short),
 		TEST(jobs_under_way_at_the_end_are_freed),
 		TEST(a_full_worker_lends_while_another_one_has_time),
+		TEST(who_stops_to_lend_does_all_itself),
 		TEST(nobody_lends_while_others_are_busy_too),
 		TEST(a_worker_that_nobody_helps_lends_no_more),
 		TEST(what_is_sealed_faster_than_carried_is_lent_no_more),
