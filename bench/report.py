@@ -366,7 +366,7 @@ def ports(quick):
     """The table of bench/ports.py, likewise."""
     if os.geteuid() != 0:
         return ["(Run as root, the report measures real ports here.)"]
-    return subprocess.run([sys.executable, ROOT / "bench/ports.py", "--seconds", "1" if quick else "5"],
+    return subprocess.run([sys.executable, ROOT / "bench/ports.py", "--seconds", "1" if quick else "3"],
                           check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
 
