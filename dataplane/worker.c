@@ -162,26 +162,14 @@ worker_main(void *arg)
 	return 0;
 }
 
-/*
- * Producers of an inbox may be preempted (the host and control threads): a ring in relaxed tail
- * synchronisation never makes a worker wait for one.
- */
+/* One that its worker alone empties. */
 static struct rte_ring *
-inbox_new(unsigned int id, int socket)
+ring_new(const char *kind, unsigned int id, int socket, unsigned int producers)
 {
 	char name[RTE_RING_NAMESIZE];
 
-	snprintf(name, sizeof(name), "inbox_%u", id);
-	return rte_ring_create(name, INBOX_SIZE, socket, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
-}
-
-static struct rte_ring *
-held_new(unsigned int id, int socket)
-{
-	char name[RTE_RING_NAMESIZE];
-
-	snprintf(name, sizeof(name), "held_%u", id);
-	return rte_ring_create(name, INBOX_SIZE, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "%s_%u", kind, id);
+	return rte_ring_create(name, INBOX_SIZE, socket, producers | RING_F_SC_DEQ);
 }
 
 static void
@@ -230,8 +218,12 @@ worker_new(struct dataplane *dp, unsigned int id, unsigned int lcore, struct rea
 	source_rate_init(&w->punt_rate, rte_rand(), rte_get_tsc_hz(), dp->config->host.punt_rate);
 	w->frag_ports.seed = rte_rand();
 	w->frag_ports.patience = dp->config->reassembly.timeout * rte_get_tsc_hz();
-	w->inbox = inbox_new(id, socket);
-	w->move.held = held_new(id, socket);
+	/*
+	 * Producers of an inbox may be preempted (the host and control threads): a ring in relaxed
+	 * tail synchronisation never makes a worker wait for one.
+	 */
+	w->inbox = ring_new("inbox", id, socket, RING_F_MP_RTS_ENQ);
+	w->move.held = ring_new("held", id, socket, RING_F_SP_ENQ);
 	w->reassembly = reassembly_new(&dp->config->reassembly, rte_get_tsc_hz(), socket);
 	w->reassembly_due = UINT64_MAX;
 	if (shares)
