@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
@@ -15,6 +16,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "dataplane/balance.h"
 #include "dataplane/natt.h"
 #include "dataplane/sa_wait.h"
 #include "dataplane/waiting.h"
@@ -288,6 +290,16 @@ engine_settle(struct engine *e)
 		for (unsigned int i = 0; i < e->dp->workers_count; i++)
 			moved += worker_poll(e->dp->workers[i]);
 	} while (moved > 0);
+}
+
+void
+engine_pass_busy(struct worker *w, uint64_t percent)
+{
+	uint64_t period = rte_get_tsc_hz() / 64;
+
+	w->tsc += period;
+	w->count.busy_cycles += period * percent / 100;
+	balance_review(w);
 }
 
 static struct rte_mbuf *

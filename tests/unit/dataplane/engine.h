@@ -43,6 +43,9 @@ void engine_receive(struct engine *e, unsigned int port, struct rte_mbuf *m);
 /* Lets the workers turn until nothing moves any more. */
 void engine_settle(struct engine *e);
 
+/* The time between a worker's reviews (balance.h) passes, in which it was so busy. */
+void engine_pass_busy(struct worker *w, uint64_t percent);
+
 /* What came out: of a port, or for the host. NULL for nothing. The caller frees it. */
 struct rte_mbuf *engine_sent(struct engine *e, unsigned int port);
 struct rte_mbuf *engine_punted(struct engine *e, unsigned int iface);

@@ -23,7 +23,6 @@
 #define WORKERS   3
 #define FLOWS     (2 * WORKERS) /* of both SAs by each worker */
 #define UNDER_WAY 256
-#define PERIOD    (rte_get_tsc_hz() / 64) /* between reviews */
 
 static struct tunnel tunnels[] = {
 	{"aes128gcm16", FAMILY_V4, 3, false, false, 0x1000, 0, ESP_TUNNEL},
@@ -132,21 +131,12 @@ traffic(unsigned int steps)
 	}
 }
 
-/* A period passes in which a worker was so busy. */
-static void
-pass_busy(struct worker *w, uint64_t percent)
-{
-	w->tsc += PERIOD;
-	w->count.busy_cycles += PERIOD * percent / 100;
-	balance_review(w);
-}
-
 static void
 all_idle(void)
 {
 	for (unsigned int i = 0; i < WORKERS; i++) {
-		pass_busy(workers[i], 0);
-		pass_busy(workers[i], 0);
+		engine_pass_busy(workers[i], 0);
+		engine_pass_busy(workers[i], 0);
 	}
 }
 
@@ -156,9 +146,9 @@ be_full(struct worker *w, unsigned int steps)
 {
 	w->tsc += rte_get_tsc_hz();
 	balance_review(w);
-	pass_busy(w, 100);
+	engine_pass_busy(w, 100);
 	traffic(steps);
-	pass_busy(w, 100);
+	engine_pass_busy(w, 100);
 }
 
 static void
@@ -227,17 +217,24 @@ what_is_shared_moves_in_order_too(void **state)
 	assert_int_not_equal(workers[0]->count.helped, 0);
 }
 
+/* A full worker keeps what it has. */
+static void
+nothing_moves(struct worker *w)
+{
+	be_full(w, 100);
+	traffic(100);
+	settle();
+	assert_int_equal(w->count.moved, 0);
+	nothing_is_lost();
+}
+
 static void
 what_has_a_worker_alone_stays(void **state)
 {
 	own(workers[0]);
 	all_idle();
 	atomic_store(&sas[1]->owner, workers[1]->id);
-	be_full(workers[0], 100);
-	traffic(100);
-	settle();
-	assert_int_equal(workers[0]->count.moved, 0);
-	nothing_is_lost();
+	nothing_moves(workers[0]);
 }
 
 static void
@@ -245,14 +242,10 @@ nothing_moves_while_all_are_busy(void **state)
 {
 	own(workers[0]);
 	for (unsigned int i = 0; i < WORKERS; i++) {
-		pass_busy(workers[i], 80);
-		pass_busy(workers[i], 80);
+		engine_pass_busy(workers[i], 80);
+		engine_pass_busy(workers[i], 80);
 	}
-	be_full(workers[0], 100);
-	traffic(100);
-	settle();
-	assert_int_equal(workers[0]->count.moved, 0);
-	nothing_is_lost();
+	nothing_moves(workers[0]);
 }
 
 /* What waits for the end of its move, or comes meanwhile, asks the policies again. */

@@ -414,17 +414,6 @@ jobs_under_way_at_the_end_are_freed(void **state)
 
 /* ---- by itself, as load asks for it ---- */
 
-#define PERIOD (rte_get_tsc_hz() / 64) /* between reviews */
-
-/* A period passes in which a worker was so busy. */
-static void
-pass_busy(struct worker *w, uint64_t percent)
-{
-	w->tsc += PERIOD;
-	w->count.busy_cycles += PERIOD * percent / 100;
-	balance_review(w);
-}
-
 /* Nothing is shared but by the workers' own decision. */
 static void
 choose_auto(void)
@@ -435,15 +424,15 @@ choose_auto(void)
 	atomic_store(&e.dp->sharing, 0);
 	balance_review(owner);
 	balance_review(helper);
-	pass_busy(helper, 5);
+	engine_pass_busy(helper, 5);
 }
 
 /* It looks first whether it has an SA to give away (move.h). */
 static void
 become_full(void)
 {
-	pass_busy(owner, 95);
-	pass_busy(owner, 95);
+	engine_pass_busy(owner, 95);
+	engine_pass_busy(owner, 95);
 }
 
 /* In the time of a review the helper does its part, if it is to, and it takes so long. */
@@ -463,7 +452,7 @@ static void
 a_full_worker_lends_while_another_one_has_time(void **state)
 {
 	choose_auto();
-	pass_busy(owner, 80);
+	engine_pass_busy(owner, 80);
 	give_clear(BURST, INNER);
 	polls(owner, 1);
 	assert_int_equal(owner->count.offered, 0);
@@ -472,12 +461,12 @@ a_full_worker_lends_while_another_one_has_time(void **state)
 	share(true, 1000);
 	assert_int_not_equal(owner->count.offered, 0);
 	assert_int_not_equal(helper->count.helped, 0);
-	pass_busy(owner, 95);
+	engine_pass_busy(owner, 95);
 	share(true, 1000);
-	pass_busy(owner, 60); /* since it lends */
+	engine_pass_busy(owner, 60); /* since it lends */
 	assert_true(owner->lends);
 	share(true, 1000);
-	pass_busy(owner, 40);
+	engine_pass_busy(owner, 40);
 	assert_false(owner->lends);
 	engine_settle(&e);
 	take_out(1);
@@ -497,7 +486,7 @@ who_stops_to_lend_does_all_itself(void **state)
 	give_clear(BURST, INNER);
 	polls(owner, 1);
 	assert_int_not_equal(owner->lent, 0);
-	pass_busy(owner, 40);
+	engine_pass_busy(owner, 40);
 	assert_false(owner->lends);
 	give_clear(BURST, INNER); /* behind them */
 	polls(owner, 1);
@@ -514,7 +503,7 @@ static void
 nobody_lends_while_others_are_busy_too(void **state)
 {
 	choose_auto();
-	pass_busy(helper, 60);
+	engine_pass_busy(helper, 60);
 	become_full();
 	assert_false(owner->lends);
 	assert_int_equal(atomic_load(&e.dp->sharing), 0);
@@ -528,13 +517,13 @@ stops_for_a_while(bool helps, uint64_t ticks_a_packet)
 	become_full();
 	assert_true(owner->lends);
 	share(helps, ticks_a_packet);
-	pass_busy(owner, 100);
+	engine_pass_busy(owner, 100);
 	assert_false(owner->lends);
-	pass_busy(owner, 100);
+	engine_pass_busy(owner, 100);
 	assert_false(owner->lends);
 	owner->tsc += 4 * rte_get_tsc_hz();
-	pass_busy(owner, 25700); /* all that time */
-	pass_busy(owner, 100);
+	engine_pass_busy(owner, 25700); /* all that time */
+	engine_pass_busy(owner, 100);
 	assert_true(owner->lends);
 	engine_settle(&e);
 	take_out(1);
